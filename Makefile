@@ -1,0 +1,42 @@
+# Two commands set everything up: `make demo` shows the whole pipeline, `make test` checks it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: demo test clean
+
+$(BIN)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: $(BIN)/.installed
+	rm -rf $(DEMO)
+	$(BIN)/python -m tools.make_synthetic --output $(DEMO)
+	$(BIN)/python -m tools.build_tfrecords --annotations $(DEMO)/annotations --images $(DEMO)/images \
+	    --output $(DEMO)/tfrecords --train-shards 4 --val-shards 2
+	$(BIN)/python -m hourglass.train --data $(DEMO)/tfrecords --preset tiny --run demo \
+	    --models $(DEMO)/models --logs $(DEMO)/logs
+	$(BIN)/python -m hourglass.evaluate --data '$(DEMO)/tfrecords/validation*' \
+	    --model $(DEMO)/models/demo/best.keras --flip-test
+	$(BIN)/python -m hourglass.predict $(DEMO)/images/validation_0000[0-7].jpg \
+	    --model $(DEMO)/models/demo/best.keras --output $(DEMO)/predictions
+	@echo
+	@echo 'The demo made:'
+	@echo '  pictures and labels   $(DEMO)/images  $(DEMO)/annotations'
+	@echo '  TFRecord shards       $(DEMO)/tfrecords'
+	@echo '  trained model         $(DEMO)/models/demo/best.keras'
+	@echo '  drawn skeletons       $(DEMO)/predictions'
+	@echo 'Watch the training:     $(BIN)/tensorboard --logdir $(DEMO)/logs'
+
+test: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m 'not slow'
+
+clean:
+	rm -rf .venv $(DEMO) build *.egg-info

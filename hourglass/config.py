@@ -1,0 +1,232 @@
+"""Every choice of a run, as frozen dataclasses, with the presets that name good sets of choices.
+
+Only values and their validation live here; what they mean in code is in the room that uses them.
+A `Config` goes to JSON and back unchanged, and travels inside every model file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+STRIDE = 4
+"""Input pixels per heatmap cell: the stem halves the picture twice (Newell et al., ECCV 2016)."""
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+SCHEDULES = ("cosine", "plateau")
+
+
+def _require(holds: bool, owner: object, name: str, allowed: str) -> None:
+    if not holds:
+        value = getattr(owner, name)
+        raise ValueError(f"{type(owner).__name__}.{name} is {value!r}, it must be {allowed}")
+
+
+def _require_numbers(owner: Any) -> None:
+    """Refuses values of the wrong type, such as text or NaN from a hand-edited file."""
+    for entry in dataclasses.fields(owner):
+        value = getattr(owner, entry.name)
+        kind = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(str(entry.type))
+        if kind is None:
+            continue
+        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        finite = not isinstance(value, float) or math.isfinite(value)
+        _require(right and finite, owner, entry.name, f"a finite {entry.type}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The shape of the network.
+
+    Attributes:
+        stacks: Number of hourglasses.
+        channels: Width of every hourglass, a multiple of 4.
+        depth: Times an hourglass halves its picture on the way down.
+        input_size: Side of the square input, px; a multiple of 4 · 2^depth.
+        joints: Number of heatmaps.
+    """
+
+    stacks: int = 4
+    channels: int = 256
+    depth: int = 4
+    input_size: int = 256
+    joints: int = 16
+
+    def __post_init__(self) -> None:
+        _require_numbers(self)
+        _require(self.stacks >= 1, self, "stacks", "1 or more")
+        _require(self.channels >= 4 and self.channels % 4 == 0, self, "channels", "a multiple of 4")
+        _require(self.depth >= 1, self, "depth", "1 or more")
+        _require(self.joints >= 1, self, "joints", "1 or more")
+        step = STRIDE * 2**self.depth
+        _require(
+            self.input_size >= step and self.input_size % step == 0,
+            self,
+            "input_size",
+            f"a multiple of {step} (stride {STRIDE} times 2^depth)",
+        )
+
+    @property
+    def heatmap_size(self) -> int:
+        """Side of the square heatmaps, cells."""
+        return self.input_size // STRIDE
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How records become targets and batches.
+
+    Attributes:
+        sigma: Standard deviation of a joint's Gaussian, heatmap px.
+        shuffle_buffer: Encoded records held for shuffling.
+        read_shards: Shards read side by side.
+    """
+
+    sigma: float = 1.0
+    shuffle_buffer: int = 2048
+    read_shards: int = 16
+
+    def __post_init__(self) -> None:
+        _require_numbers(self)
+        _require(self.sigma > 0, self, "sigma", "above 0 heatmap px")
+        _require(self.shuffle_buffer >= 1, self, "shuffle_buffer", "1 record or more")
+        _require(self.read_shards >= 1, self, "read_shards", "1 shard or more")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How far training pictures are changed; every field at 0 changes nothing.
+
+    Attributes:
+        scale: Largest change of the crop's side, as a share of it.
+        rotation: Largest rotation either way, degrees.
+        rotation_probability: Share of pictures rotated.
+        flip_probability: Share of pictures mirrored, with their joints' names swapped.
+        shift: Largest shift of the crop's centre along each axis, as a share of its side.
+        colour: Largest change of each channel's gain and of the brightness, as a share.
+    """
+
+    scale: float = 0.25
+    rotation: float = 30.0
+    rotation_probability: float = 0.6
+    flip_probability: float = 0.5
+    shift: float = 0.05
+    colour: float = 0.3
+
+    def __post_init__(self) -> None:
+        _require_numbers(self)
+        _require(0 <= self.rotation <= 180, self, "rotation", "0 to 180 degrees")
+        for name in ("scale", "shift", "colour"):
+            _require(0 <= getattr(self, name) < 1, self, name, "at least 0 and below 1")
+        for name in ("rotation_probability", "flip_probability"):
+            _require(0 <= getattr(self, name) <= 1, self, name, "0 to 1")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the network learns.
+
+    Attributes:
+        epochs: Passes over the training people.
+        batch_size: People per step, over all devices together.
+        learning_rate: Adam's highest learning rate.
+        schedule: `cosine` (to 0, after the warm-up) or `plateau` (÷10 after 10 epochs in which
+            validation PCKh@0.5 did not improve).
+        warmup_epochs: Epochs over which the cosine schedule's learning rate rises from 0.
+        foreground_weight: What is added to the loss's weight of 1 where the target is foreground.
+        precision: A Keras dtype policy, or `auto`: bfloat16 where the device computes in it.
+        xla: Compile the step with XLA: `auto` (on GPUs), `on` or `off`.
+        seed: Seed of the weights, the order and the augmentation.
+    """
+
+    epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"
+    warmup_epochs: float = 1.0
+    foreground_weight: float = 81.0
+    precision: str = "auto"
+    xla: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_numbers(self)
+        _require(self.epochs >= 1, self, "epochs", "1 or more")
+        _require(self.batch_size >= 1, self, "batch_size", "1 or more")
+        _require(self.learning_rate > 0, self, "learning_rate", "above 0")
+        _require(self.schedule in SCHEDULES, self, "schedule", f"one of {SCHEDULES}")
+        _require(self.warmup_epochs >= 0, self, "warmup_epochs", "0 or more")
+        _require(self.foreground_weight >= 0, self, "foreground_weight", "0 or more")
+        _require(self.precision in PRECISIONS, self, "precision", f"one of {PRECISIONS}")
+        _require(self.xla in ("auto", "on", "off"), self, "xla", "auto, on or off")
+        _require(0 <= self.seed < 2**31, self, "seed", "0 to 2147483647")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All choices of one run."""
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+PRESETS: dict[str, Config] = {
+    "hg1": Config(NetworkConfig(stacks=1)),
+    "hg2": Config(NetworkConfig(stacks=2)),
+    "hg4": Config(NetworkConfig(stacks=4)),
+    "hg8": Config(NetworkConfig(stacks=8)),
+    "small": Config(
+        NetworkConfig(stacks=2, channels=128, input_size=128),
+        train=TrainConfig(epochs=60, batch_size=32),
+    ),
+    "tiny": Config(
+        NetworkConfig(stacks=1, channels=64, depth=3, input_size=96),
+        augment=AugmentConfig(scale=0.15, rotation=20.0, shift=0.03, colour=0.2),
+        train=TrainConfig(epochs=30, batch_size=16, learning_rate=2e-3),
+    ),
+}
+"""Named configurations: the paper's networks, `small` for training on CPUs, `tiny` for demos."""
+
+
+def preset(name: str) -> Config:
+    """The configuration called `name`.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def to_json(config: Config) -> str:
+    """`config` as indented JSON text."""
+    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+
+
+def from_json(text: str, *, where: str) -> Config:
+    """The configuration that `to_json` wrote.
+
+    Args:
+        text: JSON text.
+        where: The file it came from, for error messages.
+
+    Raises:
+        ValueError: If the text is not such a configuration; names `where` and the field.
+    """
+    try:
+        sections = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where}: not JSON ({error})") from error
+    kinds = {entry.name: entry.default_factory for entry in dataclasses.fields(Config)}
+    if not isinstance(sections, dict) or set(sections) != set(kinds):
+        raise ValueError(f"{where}: not a configuration, its sections must be {', '.join(kinds)}")
+    try:
+        return Config(**{name: kinds[name](**values) for name, values in sections.items()})  # type: ignore[operator]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from error

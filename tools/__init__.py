@@ -1,0 +1,1 @@
+"""Readers of annotation files and the builder of TFRecord shards: what runs before training."""
