@@ -19,20 +19,20 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "plateau")
 
 
+_KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+
+
 def _require(holds: bool, owner: object, name: str, allowed: str) -> None:
     if not holds:
         value = getattr(owner, name)
         raise ValueError(f"{type(owner).__name__}.{name} is {value!r}, it must be {allowed}")
 
 
-def _require_numbers(owner: Any) -> None:
+def _require_types(owner: Any) -> None:
     """Refuses values of the wrong type, such as text or NaN from a hand-edited file."""
     for entry in dataclasses.fields(owner):
         value = getattr(owner, entry.name)
-        kind = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(str(entry.type))
-        if kind is None:
-            continue
-        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        right = isinstance(value, _KINDS[str(entry.type)]) and not isinstance(value, bool)
         finite = not isinstance(value, float) or math.isfinite(value)
         _require(right and finite, owner, entry.name, f"a finite {entry.type}")
 
@@ -56,7 +56,7 @@ class NetworkConfig:
     joints: int = 16
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        _require_types(self)
         _require(self.stacks >= 1, self, "stacks", "1 or more")
         _require(self.channels >= 4 and self.channels % 4 == 0, self, "channels", "a multiple of 4")
         _require(self.depth >= 1, self, "depth", "1 or more")
@@ -90,7 +90,7 @@ class DataConfig:
     read_shards: int = 16
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        _require_types(self)
         _require(self.sigma > 0, self, "sigma", "above 0 heatmap px")
         _require(self.shuffle_buffer >= 1, self, "shuffle_buffer", "1 record or more")
         _require(self.read_shards >= 1, self, "read_shards", "1 shard or more")
@@ -117,7 +117,7 @@ class AugmentConfig:
     colour: float = 0.3
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        _require_types(self)
         _require(0 <= self.rotation <= 180, self, "rotation", "0 to 180 degrees")
         for name in ("scale", "shift", "colour"):
             _require(0 <= getattr(self, name) < 1, self, name, "at least 0 and below 1")
@@ -153,7 +153,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        _require_types(self)
         _require(self.epochs >= 1, self, "epochs", "1 or more")
         _require(self.batch_size >= 1, self, "batch_size", "1 or more")
         _require(self.learning_rate > 0, self, "learning_rate", "above 0")

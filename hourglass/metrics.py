@@ -128,8 +128,12 @@ def _check(
     predicted: np.ndarray, actual: np.ndarray, reference: np.ndarray, labelled: np.ndarray
 ) -> None:
     people, joints = len(predicted), len(MPII.joints)
-    expected = {"predicted": (people, joints, 2), "actual": (people, joints, 2)}
-    expected |= {"reference length": (people,), "labelled": (people, joints)}
+    expected: dict[str, tuple[int, ...]] = {
+        "predicted": (people, joints, 2),
+        "actual": (people, joints, 2),
+        "reference length": (people,),
+        "labelled": (people, joints),
+    }
     for (name, shape), array in zip(
         expected.items(), (predicted, actual, reference, labelled), strict=True
     ):

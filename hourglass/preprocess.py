@@ -119,7 +119,7 @@ def decode_and_warp(encoded: tf.Tensor, matrix: tf.Tensor, *, size: int) -> tf.T
     choice = tf.reduce_sum(tf.cast(shrinks >= tf.constant(factors[1:], tf.float32), tf.int32))
     picture = tf.switch_case(
         choice,
-        [lambda ratio=ratio: tf.io.decode_jpeg(encoded, 3, ratio) for ratio in factors],  # type: ignore[misc]
+        [lambda ratio=ratio: tf.io.decode_jpeg(encoded, 3, ratio) for ratio in factors],
     )
     factor = tf.gather(tf.constant(factors, tf.float32), choice)
     origin = from_grid(tf.zeros(2), factor)

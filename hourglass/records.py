@@ -105,7 +105,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     import tensorflow as tf
 
     joints = len(MPII.joints)
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = {name: ((), tf.int64) for name in FEATURES}
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(FEATURES, ((), tf.int64))
     for name in ("image/encoded", "image/filename"):
         shapes[name] = ((), tf.string)
     for name in ("image/object/center/x", "image/object/center/y", "image/object/scale"):

@@ -1,0 +1,149 @@
+"""Model files: a network with its configuration in one file, and a training that can go on.
+
+A file is a Keras archive (`.keras`) with members of our own beside Keras's, so that it is enough to
+predict, resumes on any backend, precision and number of devices, and opens in plain Keras too.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from hourglass.config import Config, from_json, to_json
+from hourglass.network import build_network
+from hourglass.skeleton import MPII
+
+SUFFIX = ".keras"
+CONFIG_MEMBER = "hourglass.json"
+STATE_MEMBER = "training.json"
+OPTIMIZER_MEMBER = "optimizer.npz"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands.
+
+    Attributes:
+        epoch: Epochs finished.
+        best_score: Best validation PCKh@0.5 so far, percent; -1 before the first epoch.
+        best_epoch: The epoch (from 1) that reached it; 0 before the first.
+    """
+
+    epoch: int = 0
+    best_score: float = -1.0
+    best_epoch: int = 0
+
+
+def save_model(
+    path: Path,
+    network: keras.Model,
+    config: Config,
+    *,
+    state: TrainingState | None = None,
+    optimizer: keras.Optimizer | None = None,
+) -> None:
+    """Writes a model file that appears under its name only when it is whole.
+
+    Args:
+        path: Where; ends in `.keras`.
+        network: What `build_network(config.network)` built, in float32.
+        config: All choices it was made with.
+        state: With `optimizer`, what a training needs to go on.
+        optimizer: Its variables are stored.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{SUFFIX}")
+    try:
+        network.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(CONFIG_MEMBER, to_json(config))
+            if state is not None and optimizer is not None:
+                archive.writestr(STATE_MEMBER, json.dumps(asdict(state)))
+                archive.writestr(OPTIMIZER_MEMBER, _pack(optimizer))
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _pack(optimizer: keras.Optimizer) -> bytes:
+    out = io.BytesIO()
+    values = (keras.ops.convert_to_numpy(variable) for variable in optimizer.variables)
+    np.savez(out, *values)
+    return out.getvalue()
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration inside a model file.
+
+    Raises:
+        ValueError: If the file is missing, no model of this project, or for other joints.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such model file")
+    config = from_json(_member(path, CONFIG_MEMBER).decode(), where=str(path))
+    joints = config.network.joints
+    if joints != len(MPII.joints):
+        raise ValueError(
+            f"{path}: the model has {joints} joints, skeleton {MPII.name!r} has {len(MPII.joints)}"
+        )
+    return config
+
+
+def _member(path: str | Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except KeyError as error:
+        raise ValueError(f"{path}: not written by hourglass, {name} is not inside") from error
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a model file ({error})") from error
+
+
+def load_model(path: str | Path) -> tuple[keras.Model, Config]:
+    """A network in float32, ready to predict, and its configuration.
+
+    Raises:
+        ValueError: As `read_config`, and if the weights do not fit the configuration.
+    """
+    config = read_config(path)
+    network = build_network(config.network)
+    load_weights(path, network)
+    return network, config
+
+
+def load_weights(path: str | Path, network: keras.Model) -> None:
+    """Fills a network of the same shape, whatever its precision, from a model file.
+
+    Raises:
+        ValueError: If the file's weights are damaged or of another shape.
+    """
+    try:
+        network.load_weights(path)
+    except Exception as error:  # Keras, h5py and zipfile each raise kinds of their own
+        raise ValueError(f"{path}: weights cannot be loaded ({error})") from error
+
+
+def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) -> TrainingState:
+    """Puts a network and its built optimizer where a training stopped.
+
+    Raises:
+        ValueError: If the file holds no training, or one of another network or optimizer.
+    """
+    state = TrainingState(**json.loads(_member(path, STATE_MEMBER)))
+    load_weights(path, network)
+    with np.load(io.BytesIO(_member(path, OPTIMIZER_MEMBER))) as stored:
+        values = [stored[name] for name in stored.files]
+    variables = optimizer.variables
+    if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
+        raise ValueError(f"{path}: its optimizer state does not fit this network and optimizer")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return state

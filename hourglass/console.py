@@ -1,0 +1,102 @@
+"""How commands speak: log lines, progress, and errors that a user can act on.
+
+Every door and tool uses these, so that all commands look alike. Nothing here knows of poses.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeVar
+
+import click
+from loguru import logger
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 10.0
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def command(function: Command) -> Command:
+    """Decorates a door's `main`: quiet libraries, short log lines, one clear line for an error."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **options: Any) -> Any:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        logger.configure(
+            handlers=[{"sink": _write_line, "format": "{time:HH:mm:ss} {level} {message}"}]
+        )
+        try:
+            return function(*arguments, **options)
+        except (ValueError, OSError) as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _write_line(message: str) -> None:
+    """Keeps log lines from tearing a progress bar."""
+    tqdm.write(message, file=sys.stderr, end="")
+
+
+class Progress:
+    """A bar with rate and time left on a terminal, and a plain line now and then elsewhere.
+
+    Args:
+        title: What is being done.
+        total: How many `unit` there are.
+        unit: What is counted, in the plural.
+        start: How many are done already.
+    """
+
+    def __init__(self, title: str, *, total: int, unit: str, start: int = 0) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._start, self._done = start, start
+        self._began = self._last_line = time.monotonic()
+        self._note = ""
+        self._bar = tqdm(
+            total=total,
+            initial=start,
+            desc=title,
+            unit=f" {unit}",
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+        if kind is None and self._bar.disable and self._last_line != self._began:
+            self._write_line()
+
+    def advance(self, count: int = 1, *, note: str = "") -> None:
+        """Counts `count` more as done; `note` stands at the end of the bar."""
+        self._done += count
+        self._note = note
+        self._bar.update(count)
+        if note:
+            self._bar.set_postfix_str(note, refresh=False)
+        if self._bar.disable and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._write_line()
+
+    def _write_line(self) -> None:
+        self._last_line = time.monotonic()
+        rate = (self._done - self._start) / max(self._last_line - self._began, 1e-9)
+        left = (self._total - self._done) / rate if rate else float("inf")
+        note = f", {self._note}" if self._note else ""
+        logger.info(
+            f"{self._title}: {self._done}/{self._total} {self._unit}, "
+            f"{rate:.1f}/s, {left:.0f} s left{note}"
+        )

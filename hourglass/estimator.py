@@ -1,0 +1,159 @@
+"""From a picture to a pose: crop, run, decode, map back.
+
+This is the way a program uses a trained network::
+
+    estimator = PoseEstimator.load("models/hg4/best.keras")
+    pose = estimator(picture)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.decoding import Refinement, decode_heatmaps
+from hourglass.geometry import (
+    apply_affine,
+    box_to_crop,
+    crop_matrix,
+    from_grid,
+    invert_affine,
+    warp,
+)
+from hourglass.pose import Pose
+from hourglass.runtimes import Runtime, load_runtime
+from hourglass.skeleton import MPII
+
+BATCH_SIZE = 16
+"""Crops that run at once: enough to fill a CPU, little memory."""
+
+Box = tuple[float, float, float, float]
+
+
+class PoseEstimator:
+    """Finds one person's joints per crop.
+
+    Args:
+        runtime: The network.
+        flip_test: Average the heatmaps of each crop and of its mirror image.
+        refine: How `decode_heatmaps` refines.
+    """
+
+    def __init__(
+        self, runtime: Runtime, *, flip_test: bool = False, refine: Refinement = "quarter"
+    ) -> None:
+        self._runtime = runtime
+        self._flip_test = flip_test
+        self._refine = refine
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        flip_test: bool = False,
+        refine: Refinement = "quarter",
+    ) -> PoseEstimator:
+        """An estimator from a model file.
+
+        Args:
+            path: The file; default: the newest `models/*/best.keras` below the working folder.
+            flip_test: As the class's.
+            refine: As the class's.
+
+        Raises:
+            ValueError: If there is no such file, or it is no model of this project.
+        """
+        runtime = load_runtime(path or newest_model())
+        return cls(runtime, flip_test=flip_test, refine=refine)
+
+    def __call__(self, image: np.ndarray, box: Box | None = None) -> Pose:
+        """The pose of one person.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box: (x, y, width, height) px around the person; default: the whole picture.
+
+        Returns:
+            Joints in pixels of `image`.
+
+        Raises:
+            ValueError: If the picture is not such an array or the box is not a box.
+        """
+        _require_picture(image)
+        box = box or (0, 0, image.shape[1], image.shape[0])
+        center, scale = box_to_crop(box)
+        points, scores = self.predict([image], center[None], np.array([scale]))
+        return Pose(points=points[0], scores=scores[0], skeleton=MPII, box=box)
+
+    def predict(
+        self, images: Sequence[np.ndarray], centers: np.ndarray, scales: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The joints of many people, one per picture.
+
+        Args:
+            images: N pictures (H, W, 3) uint8 RGB, of any sizes.
+            centers: (N, 2) crop centres, 0-based px.
+            scales: (N,) MPII scales, person height / 200 px.
+
+        Returns:
+            Points (N, 16, 2) float32 in pixels of their pictures, and scores (N, 16) float32 in
+            [0, 1].
+
+        Raises:
+            ValueError: If the lengths differ, or a picture is not such an array.
+        """
+        centers, scales = np.asarray(centers, np.float64), np.asarray(scales, np.float64)
+        if centers.shape != (len(images), 2) or scales.shape != (len(images),):
+            raise ValueError(
+                f"{len(images)} pictures need centers ({len(images)}, 2) and scales "
+                f"({len(images)},), got {centers.shape} and {scales.shape}"
+            )
+        size = self._runtime.config.network.input_size
+        joints = self._runtime.config.network.joints
+        points = np.zeros((len(images), joints, 2), np.float32)
+        scores = np.zeros((len(images), joints), np.float32)
+        for start in range(0, len(images), BATCH_SIZE):
+            chosen = slice(start, start + BATCH_SIZE)
+            matrices = crop_matrix(centers[chosen], scales[chosen], size=size)
+            pictures = images[chosen]
+            for picture in pictures:
+                _require_picture(picture)
+            crops = np.stack(
+                [
+                    warp(picture, matrix, size=size)
+                    for picture, matrix in zip(pictures, matrices, strict=True)
+                ]
+            )
+            cells, scores[chosen] = decode_heatmaps(self._heatmaps(crops), refine=self._refine)
+            points[chosen] = apply_affine(invert_affine(matrices), from_grid(cells))
+        return points, scores
+
+    def _heatmaps(self, crops: np.ndarray) -> np.ndarray:
+        heatmaps = self._runtime.heatmaps(crops)
+        if not self._flip_test:
+            return heatmaps
+        mirrored = self._runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+        return (heatmaps + mirrored[:, :, ::-1, MPII.flip_order]) / 2
+
+
+def newest_model(folder: Path = Path("models")) -> Path:
+    """The best model of the run that was trained last.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    found = sorted(folder.glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise ValueError(
+            f"no model in {folder}/*/best.keras; name one with --model, or train one with "
+            "`python -m hourglass.train`"
+        )
+    return found[-1]
+
+
+def _require_picture(image: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f"a picture must be (H, W, 3) uint8, got {image.shape} {image.dtype}")

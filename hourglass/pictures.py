@@ -1,0 +1,129 @@
+"""Pictures from files, safely: whatever Pillow reads becomes RGB, and a bad one says why it is.
+
+Sizes are checked before pixels are decoded, so that a hostile file cannot fill the memory.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+MIN_SIDE = 16
+"""Smallest side of a picture, px: below this no person can be told from noise."""
+
+MAX_PIXELS = 150_000_000
+"""Largest picture: more than any camera takes, and about half a gigabyte when decoded."""
+
+JPEG_QUALITY = 95
+"""Quality at which pictures of other kinds are stored."""
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """A whole picture as RGB JPEG.
+
+    Attributes:
+        encoded: The file's bytes.
+        height: px.
+        width: px.
+    """
+
+    encoded: bytes
+    height: int
+    width: int
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """A picture from a file, turned as its EXIF data say.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: If the file is missing, empty, damaged, not a picture, or of a size outside the
+            limits; names the file.
+    """
+    return np.asarray(_to_rgb(ImageOps.exif_transpose(_decode(read_bytes(path), str(path)))))
+
+
+def decode_picture(data: bytes, *, where: str) -> np.ndarray:
+    """A picture from a file's bytes, pixels as stored; (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: As `read_picture`.
+    """
+    return np.asarray(_to_rgb(_decode(data, where)))
+
+
+def to_jpeg(data: bytes, *, where: str) -> Jpeg:
+    """A picture's bytes as RGB JPEG: untouched if they are that already, else converted.
+
+    The picture is decoded to its end either way, so that nothing damaged passes. EXIF rotation is
+    not applied: labels are in pixels as stored.
+
+    Raises:
+        ValueError: As `read_picture`.
+    """
+    image = _decode(data, where)
+    if image.format == "JPEG" and image.mode == "RGB":
+        return Jpeg(data, image.height, image.width)
+    out = io.BytesIO()
+    _to_rgb(image).save(out, "JPEG", quality=JPEG_QUALITY)
+    return Jpeg(out.getvalue(), image.height, image.width)
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """A picture file's bytes.
+
+    Raises:
+        ValueError: If it is missing, empty or cannot be read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path}: picture cannot be read ({error.strerror})") from error
+    if not data:
+        raise ValueError(f"{path}: picture is empty (0 bytes)")
+    return data
+
+
+def _decode(data: bytes, where: str) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
+        _require_size(image, where)
+        image.load()
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{where}: picture is larger than {MAX_PIXELS} pixels") from error
+    except Image.UnidentifiedImageError as error:
+        raise ValueError(f"{where}: not a picture that can be read") from error
+    except (OSError, SyntaxError, EOFError) as error:
+        raise ValueError(f"{where}: picture is damaged ({error})") from error
+    return image
+
+
+def _require_size(image: Image.Image, where: str) -> None:
+    width, height = image.size
+    if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
+        raise ValueError(
+            f"{where}: picture is {width}×{height} pixels, each side must be {MIN_SIDE} or more "
+            f"and the area {MAX_PIXELS} or less"
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode.startswith("I"):
+        # Pillow would cut 16-bit values off at 255 instead of scaling them.
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), picture).convert("RGB")
+    return image.convert("RGB")
