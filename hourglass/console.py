@@ -5,11 +5,12 @@ Every door and tool uses these, so that all commands look alike. Nothing here kn
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -37,6 +38,24 @@ def command(function: Command) -> Command:
             raise click.ClickException(" ".join(str(error).split())) from error
 
     return wrapped  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Swallows what C++ libraries print while they load; TensorFlow's notes heed no setting.
+
+    Python's errors are exceptions and come through.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _write_line(message: str) -> None:
@@ -77,9 +96,11 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the bar where it stands."""
         self._bar.close()
-        if kind is None and self._bar.disable and self._last_line != self._began:
-            self._write_line()
 
     def advance(self, count: int = 1, *, note: str = "") -> None:
         """Counts `count` more as done; `note` stands at the end of the bar."""

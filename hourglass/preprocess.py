@@ -275,8 +275,11 @@ def validation_dataset(
     empty = tf.data.Dataset.from_tensors(
         tuple(tf.zeros(spec.shape, spec.dtype) for spec in dataset.element_spec)
     )
-    missing = -count_people(paths) % batch_size
-    dataset = dataset.concatenate(empty.repeat(missing)).batch(batch_size, drop_remainder=True)
+    people = count_people(paths)
+    batches = -(-people // batch_size)
+    padded = dataset.concatenate(empty.repeat(batches * batch_size - people))
+    dataset = padded.batch(batch_size, drop_remainder=True)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
 
 

@@ -1,0 +1,113 @@
+"""What a training runs on: which devices, in which precision, compiled or not."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+BFLOAT16_CAPABILITY = (8, 0)
+"""First CUDA compute capability whose tensor cores take bfloat16 (Ampere)."""
+
+BFLOAT16_CPU_FLAGS = {"avx512_bf16", "amx_bf16"}
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What to train on.
+
+    Attributes:
+        replicas: Copies of the network that share each batch.
+        description: For people, such as "1 GPU" or "CPU".
+        gpus: Number of GPUs; 0 means the CPU.
+        bfloat16: Whether the hardware multiplies in bfloat16.
+        strategy: TensorFlow's distribution strategy; None on other backends.
+    """
+
+    replicas: int
+    description: str
+    gpus: int
+    bfloat16: bool
+    strategy: Any = None
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Where variables must be made."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+    def policy(self, precision: str) -> str:
+        """The Keras dtype policy for a choice of `TrainConfig.precision`."""
+        if precision != "auto":
+            return precision
+        return "mixed_bfloat16" if self.bfloat16 else "float32"
+
+    def jit(self, xla: str) -> bool:
+        """Whether to compile with XLA, for a choice of `TrainConfig.xla`.
+
+        On CPUs it made training slower; between GPUs the sums of BatchNorm leave the compiled part.
+        """
+        if keras.backend.backend() == "jax":
+            return True
+        return xla == "on" or (xla == "auto" and self.gpus == 1)
+
+
+def find_devices(names: list[str] | None = None) -> Devices:
+    """All GPUs there are, or one CPU device.
+
+    Args:
+        names: TensorFlow device names to use instead, such as `["CPU:0", "CPU:1"]`.
+    """
+    if keras.backend.backend() == "jax":
+        return _jax_devices()
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        # What is not taken at the start stays free for other programs.
+        tf.config.experimental.set_memory_growth(gpu, True)
+    strategy = tf.distribute.MirroredStrategy(names or _logical_names())
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    ampere = all(one.get("compute_capability", (0, 0)) >= BFLOAT16_CAPABILITY for one in details)
+    return Devices(
+        replicas=strategy.num_replicas_in_sync,
+        description=_describe(len(gpus)),
+        gpus=len(gpus),
+        bfloat16=ampere if gpus else _cpu_has_bfloat16(),
+        strategy=strategy,
+    )
+
+
+def _logical_names() -> list[str]:
+    gpus = tf.config.list_logical_devices("GPU")
+    return [device.name for device in gpus] or ["CPU:0"]
+
+
+def _jax_devices() -> Devices:
+    import jax
+
+    tf.config.set_visible_devices([], "GPU")
+    count = jax.device_count()
+    if count > 1:
+        keras.distribution.set_distribution(keras.distribution.DataParallel())
+    gpus = count if jax.default_backend() == "gpu" else 0
+    return Devices(
+        replicas=count,
+        description=_describe(gpus),
+        gpus=gpus,
+        bfloat16=gpus > 0 or _cpu_has_bfloat16(),
+    )
+
+
+def _describe(gpus: int) -> str:
+    return f"{gpus} GPU{'s' if gpus > 1 else ''}" if gpus else "CPU"
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Linux tells in /proc; elsewhere the safe answer is no."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return not BFLOAT16_CPU_FLAGS.isdisjoint(flags)
