@@ -106,13 +106,8 @@ def format_pose(prediction: Prediction) -> str:
         f"  {name:<15}{x:>9.1f}{y:>9.1f}{score:>8.2f}"
         for name, (x, y), score in zip(pose.skeleton.joints, pose.points, pose.scores, strict=True)
     ]
-    return "\n".join(
-        [
-            f"{prediction.image} -> {prediction.drawn}",
-            f"  {'':<15}{'x':>9}{'y':>9}{'score':>8}",
-            *rows,
-        ]
-    )
+    title = f"{prediction.image} -> {prediction.drawn}"
+    return "\n".join([title, f"  {'':<15}{'x':>9}{'y':>9}{'score':>8}", *rows])
 
 
 @click.command()
