@@ -17,7 +17,7 @@ from hourglass.config import STRIDE, Config
 from hourglass.geometry import FILL, MAX_REDUCTION, from_grid, to_grid
 from hourglass.heatmaps import encode_heatmaps
 from hourglass.records import parse_example
-from hourglass.shards import count_people, find_shards
+from hourglass.shards import count_people, find_shards, naming_damage
 from hourglass.skeleton import MPII
 
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -324,10 +324,11 @@ def load_people(pattern: str) -> People:
         person = parse_example(serialized)
         return {key: person[key] for key in ("points", "labelled", "center", "scale", "filename")}
 
-    rows = list(tf.data.TFRecordDataset(paths).map(labels).as_numpy_iterator())
-    columns = {key: [row[key] for row in rows] for key in rows[0]} if rows else {}
+    with naming_damage(paths):
+        rows = list(tf.data.TFRecordDataset(paths).map(labels).as_numpy_iterator())
     if not rows:
         raise ValueError(f"{pattern}: the shards hold no people")
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
     return People(
         filename=tuple(name.decode() for name in columns.pop("filename")),
         **{key: np.stack(values) for key, values in columns.items()},

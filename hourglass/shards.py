@@ -6,10 +6,12 @@ pictures; their content is `hourglass.records`', their use `hourglass.preprocess
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from hourglass.records import FEATURES, masked_checksum
@@ -114,6 +116,21 @@ def _require_schema(serialized: bytes, path: str) -> None:
         parse_example(tf.constant(serialized))
     except (DecodeError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{path}: records of another schema ({error})") from error
+
+
+@contextlib.contextmanager
+def naming_damage(paths: list[str]) -> Iterator[None]:
+    """Turns TensorFlow's word for damaged bytes into one that names the shard.
+
+    Raises:
+        ValueError: If the body came upon damage.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise ValueError(find_damage(paths)) from error
 
 
 def find_damage(paths: list[str]) -> str:

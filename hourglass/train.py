@@ -113,6 +113,7 @@ class _Session:
         from hourglass.callbacks import HISTORY, LAST, read_history
         from hourglass.checkpoint import TrainingState, load_training
         from hourglass.losses import ForegroundWeightedMSE
+        from hourglass.shards import find_shards, naming_damage
         from hourglass.training_metrics import StackLoss, validation_model
 
         choices = self._config.train
@@ -148,15 +149,16 @@ class _Session:
             clock=clock,
         )
         callbacks = self._callbacks(validation, folder, board, state, history, clock)
-        network.fit(
-            dataset,
-            epochs=choices.epochs,
-            initial_epoch=state.epoch,
-            steps_per_epoch=self._steps,
-            callbacks=callbacks.in_order,
-            shuffle=False,
-            verbose=0,
-        )
+        with naming_damage(find_shards(self._train_pattern)):
+            network.fit(
+                dataset,
+                epochs=choices.epochs,
+                initial_epoch=state.epoch,
+                steps_per_epoch=self._steps,
+                callbacks=callbacks.in_order,
+                shuffle=False,
+                verbose=0,
+            )
         return callbacks.checkpoint.state
 
     def _network(self) -> keras.Model:
