@@ -17,6 +17,7 @@ from hourglass.console import Progress, command, quiet_stderr
 from hourglass.estimator import BATCH_SIZE, PoseEstimator, newest_model
 from hourglass.metrics import GROUPS, HEAD_SIZE_PER_SCALE, Score, pck, pckh, torso_size
 from hourglass.pictures import decode_picture
+from hourglass.runtimes import load_runtime
 from hourglass.skeleton import MPII
 
 COLUMNS = ("PCKh@0.5", "PCKh@0.1", "PCK@0.2")
@@ -53,9 +54,10 @@ def evaluate(data: str, model: str | Path, *, flip_test: bool = False) -> Evalua
     with quiet_stderr():
         from hourglass.preprocess import load_people
 
-        estimators = {"plain": PoseEstimator.load(model)}
+        runtime = load_runtime(model)
+        estimators = {"plain": PoseEstimator(runtime)}
         if flip_test:
-            estimators["flip_test"] = PoseEstimator.load(model, flip_test=True)
+            estimators["flip_test"] = PoseEstimator(runtime, flip_test=True)
         people = load_people(data)
     found: dict[str, list[np.ndarray]] = {name: [] for name in estimators}
     with Progress("evaluating", total=len(people), unit="people") as progress:

@@ -1,0 +1,187 @@
+"""One training: shards, network, optimizer and callbacks put together for `fit`.
+
+The loop itself is Keras's. The command line is `hourglass.train`'s; what happens beside the steps
+is `hourglass.callbacks`'.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from loguru import logger
+
+from hourglass import callbacks
+from hourglass.callbacks import HISTORY, LAST, read_history
+from hourglass.checkpoint import TrainingState, load_training
+from hourglass.config import Config
+from hourglass.devices import Devices
+from hourglass.losses import ForegroundWeightedMSE
+from hourglass.network import build_network
+from hourglass.preprocess import (
+    InputClock,
+    load_people,
+    steps_per_epoch,
+    training_dataset,
+    validation_dataset,
+)
+from hourglass.shards import count_people, find_shards, naming_damage
+from hourglass.training_metrics import StackLoss, validation_model
+
+
+class Session:
+    """One training: its people, its devices, and the network made for them.
+
+    Args:
+        config: All choices.
+        data: Folder of the shards.
+        devices: What to train on.
+
+    Raises:
+        ValueError: If shards are missing, damaged or too few, or the batch does not divide equally.
+    """
+
+    def __init__(self, config: Config, data: str, devices: Devices) -> None:
+        _require_divisible(config.train.batch_size, devices)
+        self._config, self._devices = config, devices
+        self._train_pattern, validation = (
+            f"{data.rstrip('/')}/train*",
+            f"{data.rstrip('/')}/validation*",
+        )
+        self._shards = find_shards(self._train_pattern)
+        people = count_people(self._shards)
+        self._steps = steps_per_epoch(people, config.train.batch_size, self._train_pattern)
+        self._people = load_people(validation)
+        self._validation = validation_dataset(validation, config)
+        self._policy = devices.policy(config.train.precision)
+        logger.info(
+            f"{people} people to train on, {len(self._people)} to validate; "
+            f"{devices.description}, {self._policy}"
+        )
+
+    def fit(self, folder: Path, board: Path, *, resume: bool) -> TrainingState:
+        """Trains from scratch or from `folder/last.keras` to the last epoch.
+
+        Args:
+            folder: Where model files and history go.
+            board: Where TensorBoard logs go.
+            resume: Go on from `folder/last.keras`, if it is there.
+
+        Raises:
+            ValueError: If the run is finished, its files are damaged, or the loss is no number.
+        """
+        epochs = self._config.train.epochs
+        with self._devices.scope():
+            network = self._compiled_network()
+            validation = validation_model(network, network.loss)
+            state = self._restored(network, folder) if resume else TrainingState()
+        if state.epoch >= epochs:
+            raise ValueError(
+                f"{folder} has finished its {epochs} epochs; --epochs beyond {state.epoch} "
+                "would go on"
+            )
+        history = read_history(folder / HISTORY, epochs=state.epoch)
+        clock = InputClock()
+        dataset = training_dataset(
+            self._train_pattern,
+            self._config,
+            epochs=epochs - state.epoch,
+            first_epoch=state.epoch,
+            clock=clock,
+        )
+        checkpoint = callbacks.Checkpoint(folder, self._config, state=state, history=history)
+        with naming_damage(self._shards):
+            network.fit(
+                dataset,
+                epochs=epochs,
+                initial_epoch=state.epoch,
+                steps_per_epoch=self._steps,
+                callbacks=self._callbacks(checkpoint, validation, folder, board, clock),
+                shuffle=False,
+                verbose=0,
+            )
+        return checkpoint.state
+
+    def _compiled_network(self) -> keras.Model:
+        choices = self._config.train
+        several = self._devices.strategy is not None and self._devices.replicas > 1
+        network = build_network(
+            self._config.network,
+            precision=self._policy,
+            synchronized=several,
+            seed=choices.seed,
+        )
+        loss = ForegroundWeightedMSE(choices.foreground_weight)
+        stacks = range(self._config.network.stacks)
+        optimizer = self._optimizer()
+        optimizer.build(network.trainable_variables)
+        network.compile(
+            optimizer=optimizer,
+            loss=loss,
+            weighted_metrics=[StackLoss(loss, stack) for stack in stacks],
+            jit_compile=self._devices.jit(choices.xla),
+        )
+        return network
+
+    def _optimizer(self) -> keras.Optimizer:
+        choices = self._config.train
+        rate: Any = choices.learning_rate
+        if choices.schedule == "cosine":
+            steps = choices.epochs * self._steps
+            warm_up = min(round(choices.warmup_epochs * self._steps), steps - 1)
+            rate = keras.optimizers.schedules.CosineDecay(
+                initial_learning_rate=0.0 if warm_up else choices.learning_rate,
+                decay_steps=steps - warm_up,
+                warmup_target=choices.learning_rate if warm_up else None,
+                warmup_steps=warm_up,
+            )
+        optimizer = keras.optimizers.Adam(rate)
+        if self._policy == "mixed_float16":
+            return keras.optimizers.LossScaleOptimizer(optimizer)
+        return optimizer
+
+    def _restored(self, network: keras.Model, folder: Path) -> TrainingState:
+        """Where the run stands; a run killed in its first epoch starts again."""
+
+        if not (folder / LAST).exists():
+            return TrainingState()
+        state = load_training(folder / LAST, network, network.optimizer)
+        logger.info(f"going on after epoch {state.epoch} of {folder / LAST}")
+        return state
+
+    def _callbacks(
+        self,
+        checkpoint: callbacks.Checkpoint,
+        validation: keras.Model,
+        folder: Path,
+        board: Path,
+        clock: InputClock,
+    ) -> list[keras.callbacks.Callback]:
+        """In the order in which they add to each epoch's numbers and write them."""
+        choices, size = self._config.train, self._config.network.input_size
+        images = self._steps * choices.batch_size
+        plateau = choices.schedule == "plateau"
+        return [
+            callbacks.StopOnNonFinite(folder),
+            callbacks.Throughput(images, clock),
+            callbacks.Validate(validation, self._validation, self._people, input_size=size),
+            callbacks.LearningRate(),
+            *([callbacks.Plateau(list(checkpoint.history))] if plateau else []),
+            checkpoint,
+            callbacks.Board(board, self._validation, self._people, input_size=size),
+            callbacks.ShowProgress(
+                epochs=choices.epochs,
+                first_epoch=checkpoint.state.epoch,
+                images=images,
+                batch_size=choices.batch_size,
+            ),
+        ]
+
+
+def _require_divisible(batch_size: int, devices: Devices) -> None:
+    if batch_size % devices.replicas:
+        raise ValueError(
+            f"a batch of {batch_size} cannot be shared equally by {devices.replicas} replicas; "
+            f"--batch-size must be a multiple of {devices.replicas}"
+        )
