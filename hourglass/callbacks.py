@@ -45,6 +45,8 @@ class StopOnNonFinite(keras.callbacks.Callback):
         folder: The run's folder, for the message.
     """
 
+    async_safe = True  # else Keras waits for the device after every step
+
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
@@ -286,6 +288,8 @@ class ShowProgress(keras.callbacks.Callback):
         images: People per epoch.
         batch_size: People per step.
     """
+
+    async_safe = True  # `Progress` locks itself
 
     def __init__(self, *, epochs: int, first_epoch: int, images: int, batch_size: int) -> None:
         super().__init__()

@@ -138,7 +138,8 @@ def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) 
         ValueError: If the file holds no training, or one of another network or optimizer.
     """
     state = TrainingState(**json.loads(_member(path, STATE_MEMBER)))
-    load_weights(path, network)
+    plain, _ = load_model(path)
+    network.set_weights(plain.get_weights())
     with np.load(io.BytesIO(_member(path, OPTIMIZER_MEMBER))) as stored:
         values = [stored[name] for name in stored.files]
     variables = optimizer.variables

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -66,6 +67,8 @@ def _write_line(message: str) -> None:
 class Progress:
     """A bar with rate and time left on a terminal, and a plain line now and then elsewhere.
 
+    Several threads may advance it.
+
     Args:
         title: What is being done.
         total: How many `unit` there are.
@@ -78,6 +81,7 @@ class Progress:
         self._start, self._done = start, start
         self._began = self._last_line = time.monotonic()
         self._note = ""
+        self._lock = threading.Lock()
         self._bar = tqdm(
             total=total,
             initial=start,
@@ -104,13 +108,14 @@ class Progress:
 
     def advance(self, count: int = 1, *, note: str = "") -> None:
         """Counts `count` more as done; `note` stands at the end of the bar."""
-        self._done += count
-        self._note = note
-        self._bar.update(count)
-        if note:
-            self._bar.set_postfix_str(note, refresh=False)
-        if self._bar.disable and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._write_line()
+        with self._lock:
+            self._done += count
+            self._note = note
+            self._bar.update(count)
+            if note:
+                self._bar.set_postfix_str(note, refresh=False)
+            if self._bar.disable and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+                self._write_line()
 
     def _write_line(self) -> None:
         self._last_line = time.monotonic()
