@@ -12,7 +12,7 @@ import math
 import tensorflow as tf
 
 from hourglass.config import AugmentConfig
-from hourglass.geometry import CROP_MARGIN, REFERENCE_HEIGHT
+from hourglass.geometry import CROP_MARGIN, FILL, REFERENCE_HEIGHT
 from hourglass.skeleton import Skeleton
 
 
@@ -116,3 +116,25 @@ def random_colour(image: tf.Tensor, *, config: AugmentConfig, seed: tf.Tensor) -
     """`colour` with a gain per channel within ±colour, and brightness within ±colour / 2."""
     draws = config.colour * tf.random.stateless_uniform((4,), seed, -1.0, 1.0)
     return colour(image, gain=1 + draws[:3], brightness=draws[3] / 2)
+
+
+def cutout(image: tf.Tensor, *, center: tf.Tensor, side: tf.Tensor | float) -> tf.Tensor:
+    """Hides a square under mid-grey (DeVries & Taylor, 2017).
+
+    Args:
+        image: (H, W, 3) uint8.
+        center: (2,) float32, (x, y) px.
+        side: () float32 px; 0 changes nothing.
+    """
+    height, width = tf.unstack(tf.shape(image)[:2])
+    x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)
+    hidden_x, hidden_y = 2 * tf.abs(x - center[0]) < side, 2 * tf.abs(y - center[1]) < side
+    hidden = hidden_y[:, None, None] & hidden_x[None, :, None]
+    return tf.where(hidden, tf.constant(FILL, tf.uint8), image)
+
+
+def random_cutout(image: tf.Tensor, *, largest: float, seed: tf.Tensor) -> tf.Tensor:
+    """`cutout` anywhere, of a side up to `largest`, a share of the picture's."""
+    draws = tf.random.stateless_uniform((3,), seed)
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    return cutout(image, center=draws[:2] * size[::-1], side=draws[2] * largest * size[0])

@@ -134,15 +134,38 @@ class Validate(keras.callbacks.Callback):
             ).pooled
 
 
+class AverageWeights(keras.callbacks.SwapEMAWeights):
+    """Puts the moving average of the weights in their place while an epoch's end looks at them.
+
+    Args:
+        resumed: The training goes on from a checkpoint, which holds them so.
+    """
+
+    def __init__(self, *, resumed: bool) -> None:
+        super().__init__(swap_on_epoch=True)
+        self._ema_weights_in_model = resumed
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Swaps after the last epoch as after any, so that a finished run can go on, too."""
+        self._swap_variables()
+        self._ema_weights_in_model = True
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Nothing: all predictions are made at an epoch's end, with the average in place."""
+
+    on_predict_end = on_predict_begin
+
+
 class Plateau(keras.callbacks.ReduceLROnPlateau):
-    """Divides the learning rate by 10 after 10 epochs in which PCKh did not improve.
+    """Lowers the learning rate after 10 epochs in which PCKh did not improve.
 
     Args:
         history: Rows of the epochs done before a resume, which it goes through first.
+        factor: What the learning rate is multiplied by.
     """
 
-    def __init__(self, history: list[Logs]) -> None:
-        super().__init__(monitor=PCKH, mode="max", factor=0.1, patience=PLATEAU_EPOCHS)
+    def __init__(self, history: list[Logs], *, factor: float = 0.1) -> None:
+        super().__init__(monitor=PCKH, mode="max", factor=factor, patience=PLATEAU_EPOCHS)
         self._history = history
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -166,7 +189,7 @@ class Checkpoint(keras.callbacks.Callback):
         self, folder: Path, config: Config, *, state: TrainingState, history: list[Logs]
     ) -> None:
         super().__init__()
-        self._folder = folder
+        self.folder = folder
         self._config = config
         self.state = state
         self.history = history
@@ -175,7 +198,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         self.history.append({"epoch": epoch + 1, **logs})
-        write_history(self._folder / HISTORY, self.history)
+        write_history(self.folder / HISTORY, self.history)
         self._plain.set_weights(self.model.get_weights())
         score = logs[PCKH]
         is_best = score > self.state.best_score or not self.state.best_epoch
@@ -185,9 +208,9 @@ class Checkpoint(keras.callbacks.Callback):
             best_epoch=epoch + 1 if is_best else self.state.best_epoch,
         )
         if is_best:
-            save_model(self._folder / BEST, self._plain, self._config)
+            save_model(self.folder / BEST, self._plain, self._config)
         save_model(
-            self._folder / LAST,
+            self.folder / LAST,
             self._plain,
             self._config,
             state=self.state,
@@ -200,7 +223,8 @@ class LearningRate(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
-        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        logs["learning_rate"] = float(rate)
 
 
 class Board(keras.callbacks.Callback):
@@ -208,25 +232,38 @@ class Board(keras.callbacks.Callback):
 
     Args:
         folder: The run's folder of logs.
+        model: From pictures to the last stack's heatmaps.
         dataset: `validation_dataset`; its first people are drawn.
         people: The labels, in the dataset's order.
         input_size: Side of the crops, px.
     """
 
     def __init__(
-        self, folder: Path, dataset: tf.data.Dataset, people: People, *, input_size: int
+        self,
+        folder: Path,
+        model: keras.Model,
+        dataset: tf.data.Dataset,
+        people: People,
+        *,
+        input_size: int,
     ) -> None:
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(folder))
+        self._heatmaps = model
         count = min(PICTURES, len(people))
-        crops = dataset.unbatch().take(count).map(lambda image, heatmaps, weights: image)
-        self._crops = np.stack(list(crops.as_numpy_iterator()))
+        # Whole batches: every replica must get a share of them.
+        batch_size = dataset.element_spec[0].shape[0]
+        batches = dataset.take(-(-count // batch_size)).map(lambda image, heatmaps, weights: image)
+        self._batch_size = batch_size
+        self._batches = np.concatenate(list(batches.as_numpy_iterator()))
+        self._crops = self._batches[:count]
         matrices = crop_matrix(people.center[:count], people.scale[:count], size=input_size)
         self._labels = apply_affine(matrices, people.points[:count])
         self._labelled = people.labelled[:count]
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        heatmaps = np.asarray(self.model(self._crops, training=False))[:, -1]
+        found = self._heatmaps.predict(self._batches, batch_size=self._batch_size, verbose=0)
+        heatmaps = np.asarray(found)[: len(self._crops)]
         with self._writer.as_default(step=epoch + 1):
             for name, value in (logs or {}).items():
                 tf.summary.scalar(_board_name(name), value)

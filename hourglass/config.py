@@ -17,9 +17,17 @@ STRIDE = 4
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "plateau")
+ENCODERS = ("none", "lite0", "lite1", "lite2")
+LOSSES = ("mse", "iou")
+REFINEMENTS = ("quarter", "dark", "none")
 
 
-_KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "bool": (bool,),
+}
 
 
 def _require(holds: bool, owner: object, name: str, allowed: str) -> None:
@@ -32,7 +40,8 @@ def _require_types(owner: Any) -> None:
     """Refuses values of the wrong type, such as text or NaN from a hand-edited file."""
     for entry in dataclasses.fields(owner):
         value = getattr(owner, entry.name)
-        right = isinstance(value, _KINDS[str(entry.type)]) and not isinstance(value, bool)
+        kinds = _KINDS[str(entry.type)]
+        right = isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
         finite = not isinstance(value, float) or math.isfinite(value)
         _require(right and finite, owner, entry.name, f"a finite {entry.type}")
 
@@ -47,6 +56,8 @@ class NetworkConfig:
         depth: Times an hourglass halves its picture on the way down.
         input_size: Side of the square input, px; a multiple of 4 · 2^depth.
         joints: Number of heatmaps.
+        encoder: The first hourglass's way down: `none` for its own, or an EfficientNet-Lite
+            pretrained on ImageNet, which halves the heatmaps' size 3 times.
     """
 
     stacks: int = 4
@@ -54,6 +65,7 @@ class NetworkConfig:
     depth: int = 4
     input_size: int = 256
     joints: int = 16
+    encoder: str = "none"
 
     def __post_init__(self) -> None:
         _require_types(self)
@@ -61,6 +73,7 @@ class NetworkConfig:
         _require(self.channels >= 4 and self.channels % 4 == 0, self, "channels", "a multiple of 4")
         _require(self.depth >= 1, self, "depth", "1 or more")
         _require(self.joints >= 1, self, "joints", "1 or more")
+        _require(self.encoder in ENCODERS, self, "encoder", f"one of {ENCODERS}")
         step = STRIDE * 2**self.depth
         _require(
             self.input_size >= step and self.input_size % step == 0,
@@ -83,17 +96,20 @@ class DataConfig:
         sigma: Standard deviation of a joint's Gaussian, heatmap px.
         shuffle_buffer: Encoded records held for shuffling.
         read_shards: Shards read side by side.
+        refine: How the network's heatmaps are decoded, `quarter`, `dark` or `none`.
     """
 
     sigma: float = 1.0
     shuffle_buffer: int = 2048
     read_shards: int = 16
+    refine: str = "quarter"
 
     def __post_init__(self) -> None:
         _require_types(self)
         _require(self.sigma > 0, self, "sigma", "above 0 heatmap px")
         _require(self.shuffle_buffer >= 1, self, "shuffle_buffer", "1 record or more")
         _require(self.read_shards >= 1, self, "read_shards", "1 shard or more")
+        _require(self.refine in REFINEMENTS, self, "refine", f"one of {REFINEMENTS}")
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,7 @@ class AugmentConfig:
         flip_probability: Share of pictures mirrored, with their joints' names swapped.
         shift: Largest shift of the crop's centre along each axis, as a share of its side.
         colour: Largest change of each channel's gain and of the brightness, as a share.
+        cutout: Largest side of a grey square that hides a part, as a share of the crop's.
     """
 
     scale: float = 0.25
@@ -115,11 +132,12 @@ class AugmentConfig:
     flip_probability: float = 0.5
     shift: float = 0.05
     colour: float = 0.3
+    cutout: float = 0.0
 
     def __post_init__(self) -> None:
         _require_types(self)
         _require(0 <= self.rotation <= 180, self, "rotation", "0 to 180 degrees")
-        for name in ("scale", "shift", "colour"):
+        for name in ("scale", "shift", "colour", "cutout"):
             _require(0 <= getattr(self, name) < 1, self, name, "at least 0 and below 1")
         for name in ("rotation_probability", "flip_probability"):
             _require(0 <= getattr(self, name) <= 1, self, name, "0 to 1")
@@ -133,9 +151,15 @@ class TrainConfig:
         epochs: Passes over the training people.
         batch_size: People per step, over all devices together.
         learning_rate: Adam's highest learning rate.
-        schedule: `cosine` (to 0, after the warm-up) or `plateau` (÷10 after 10 epochs in which
-            validation PCKh@0.5 did not improve).
+        schedule: `cosine` (to 0, after the warm-up) or `plateau` (multiplied by `plateau_factor`
+            after 10 epochs in which validation PCKh@0.5 did not improve).
+        plateau_factor: See `schedule`.
         warmup_epochs: Epochs over which the cosine schedule's learning rate rises from 0.
+        encoder_rate: The pretrained encoder's learning rate, as a share of the others'.
+        frozen_statistics: Keep the encoder's BatchNorm statistics of its pretraining.
+        averaging: Momentum of the moving average of the weights that is validated and saved; 0 for
+            the weights themselves.
+        loss: `mse`, foreground-weighted, or `iou`, the overlap of target and prediction.
         foreground_weight: What is added to the loss's weight of 1 where the target is foreground.
         precision: A Keras dtype policy, or `auto`: bfloat16 where the device computes in it.
         xla: Compile the step with XLA: `auto` (on GPUs), `on` or `off`.
@@ -146,7 +170,12 @@ class TrainConfig:
     batch_size: int = 16
     learning_rate: float = 1e-3
     schedule: str = "cosine"
+    plateau_factor: float = 0.1
     warmup_epochs: float = 1.0
+    encoder_rate: float = 1.0
+    frozen_statistics: bool = False
+    averaging: float = 0.0
+    loss: str = "mse"
     foreground_weight: float = 81.0
     precision: str = "auto"
     xla: str = "auto"
@@ -158,7 +187,11 @@ class TrainConfig:
         _require(self.batch_size >= 1, self, "batch_size", "1 or more")
         _require(self.learning_rate > 0, self, "learning_rate", "above 0")
         _require(self.schedule in SCHEDULES, self, "schedule", f"one of {SCHEDULES}")
+        _require(0 < self.plateau_factor < 1, self, "plateau_factor", "above 0 and below 1")
         _require(self.warmup_epochs >= 0, self, "warmup_epochs", "0 or more")
+        _require(self.encoder_rate >= 0, self, "encoder_rate", "0 or more")
+        _require(0 <= self.averaging < 1, self, "averaging", "at least 0 and below 1")
+        _require(self.loss in LOSSES, self, "loss", f"one of {LOSSES}")
         _require(self.foreground_weight >= 0, self, "foreground_weight", "0 or more")
         _require(self.precision in PRECISIONS, self, "precision", f"one of {PRECISIONS}")
         _require(self.xla in ("auto", "on", "off"), self, "xla", "auto, on or off")
@@ -183,6 +216,10 @@ PRESETS: dict[str, Config] = {
     "small": Config(
         NetworkConfig(stacks=2, channels=128, input_size=128),
         train=TrainConfig(epochs=60, batch_size=32),
+    ),
+    "lite": Config(
+        NetworkConfig(stacks=1, channels=128, depth=3, encoder="lite0"),
+        train=TrainConfig(batch_size=32, averaging=0.999),
     ),
     "tiny": Config(
         NetworkConfig(stacks=1, channels=64, depth=3, input_size=96),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,15 +39,15 @@ class PoseEstimator:
     Args:
         runtime: The network.
         flip_test: Average the heatmaps of each crop and of its mirror image.
-        refine: How `decode_heatmaps` refines.
+        refine: How `decode_heatmaps` refines; default: as the model's configuration says.
     """
 
     def __init__(
-        self, runtime: Runtime, *, flip_test: bool = False, refine: Refinement = "quarter"
+        self, runtime: Runtime, *, flip_test: bool = False, refine: Refinement | None = None
     ) -> None:
         self._runtime = runtime
         self._flip_test = flip_test
-        self._refine = refine
+        self._refine: Any = refine or runtime.config.data.refine
 
     @classmethod
     def load(
@@ -54,7 +55,7 @@ class PoseEstimator:
         path: str | Path | None = None,
         *,
         flip_test: bool = False,
-        refine: Refinement = "quarter",
+        refine: Refinement | None = None,
     ) -> PoseEstimator:
         """An estimator from a model file.
 

@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from hourglass.console import Progress, command, quiet_stderr
+from hourglass.decoding import Refinement
 from hourglass.estimator import BATCH_SIZE, PoseEstimator, newest_model
 from hourglass.metrics import GROUPS, HEAD_SIZE_PER_SCALE, Score, pck, pckh, torso_size
 from hourglass.pictures import decode_picture
@@ -40,13 +41,16 @@ class Evaluation:
     scores: dict[str, dict[str, Score]]
 
 
-def evaluate(data: str, model: str | Path, *, flip_test: bool = False) -> Evaluation:
+def evaluate(
+    data: str, model: str | Path, *, flip_test: bool = False, refine: Refinement | None = None
+) -> Evaluation:
     """Scores a model as its users meet it: the same crop, network and decoding as `predict`.
 
     Args:
         data: Glob of the shards, such as `tfrecords/validation*`.
         model: The model file.
         flip_test: Also score with heatmaps averaged over each crop and its mirror image.
+        refine: How heatmaps are decoded; default: as the model's configuration says.
 
     Raises:
         ValueError: If shards or model are missing or unusable.
@@ -55,9 +59,9 @@ def evaluate(data: str, model: str | Path, *, flip_test: bool = False) -> Evalua
         from hourglass.preprocess import load_people
 
         runtime = load_runtime(model)
-        estimators = {"plain": PoseEstimator(runtime)}
+        estimators = {"plain": PoseEstimator(runtime, refine=refine)}
         if flip_test:
-            estimators["flip_test"] = PoseEstimator(runtime, flip_test=True)
+            estimators["flip_test"] = PoseEstimator(runtime, flip_test=True, refine=refine)
         people = load_people(data)
     found: dict[str, list[np.ndarray]] = {name: [] for name in estimators}
     with Progress("evaluating", total=len(people), unit="people") as progress:

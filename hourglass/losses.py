@@ -15,24 +15,17 @@ FOREGROUND_WEIGHT = 81.0
 """Extra weight of the foreground. A joint covers about 7×7 of 64×64 pixels, and (64/7)² - 1 ≈ 81
 makes both halves of the loss equal; without it a network learns to predict zero everywhere."""
 
+IOU_SMOOTHING = 1.0
+"""Added above and below, heatmap px: an empty target then has a gradient."""
 
-@keras.saving.register_keras_serializable(package="hourglass")
-class ForegroundWeightedMSE(keras.losses.Loss):
-    """Squared error per joint, weighted 1 + `foreground_weight` · [foreground], summed over stacks.
 
-    `call` gives one value per person and joint, the mean over pixels; Keras multiplies those by the
-    sample weights (B, J), which mask joints without label, and averages over all B · J, so that the
-    loss changes neither with the batch size nor with the number of replicas.
+class HeatmapLoss(keras.losses.Loss):
+    """A loss per person, stack and joint, summed over stacks.
 
-    Args:
-        foreground_weight: Added to the weight of 1 where the target exceeds exp(-4.5).
+    `call` gives one value per person and joint; Keras multiplies those by the sample weights
+    (B, J), which mask joints without label, and averages over all B · J, so that the loss changes
+    neither with the batch size nor with the number of replicas.
     """
-
-    def __init__(
-        self, foreground_weight: float = FOREGROUND_WEIGHT, name: str = "foreground_weighted_mse"
-    ) -> None:
-        super().__init__(name=name, reduction="sum_over_batch_size")
-        self.foreground_weight = foreground_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss per person and joint.
@@ -48,6 +41,24 @@ class ForegroundWeightedMSE(keras.losses.Loss):
 
     def per_stack(self, y_true: Any, y_pred: Any) -> Any:
         """The same before the sum: (B, stacks, J)."""
+        raise NotImplementedError
+
+
+@keras.saving.register_keras_serializable(package="hourglass")
+class ForegroundWeightedMSE(HeatmapLoss):
+    """Mean over pixels of the squared error, weighted 1 + `foreground_weight` · [foreground].
+
+    Args:
+        foreground_weight: Added to the weight of 1 where the target exceeds exp(-4.5).
+    """
+
+    def __init__(
+        self, foreground_weight: float = FOREGROUND_WEIGHT, name: str = "foreground_weighted_mse"
+    ) -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size")
+        self.foreground_weight = foreground_weight
+
+    def per_stack(self, y_true: Any, y_pred: Any) -> Any:
         y_true = ops.expand_dims(y_true, 1)
         foreground = ops.cast(y_true > FOREGROUND_THRESHOLD, y_pred.dtype)
         weight = 1.0 + self.foreground_weight * foreground
@@ -55,3 +66,23 @@ class ForegroundWeightedMSE(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         return {"foreground_weight": self.foreground_weight, "name": self.name}
+
+
+@keras.saving.register_keras_serializable(package="hourglass")
+class SoftIoU(HeatmapLoss):
+    """1 - overlap / union of target and prediction, both as soft sets (Rahman & Wang, ISVC 2016).
+
+    The union is that of squares, so that only a prediction equal to the target has no loss.
+    """
+
+    def __init__(self, name: str = "soft_iou") -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size")
+
+    def per_stack(self, y_true: Any, y_pred: Any) -> Any:
+        y_true = ops.expand_dims(y_true, 1)
+        overlap = ops.sum(y_true * y_pred, axis=(2, 3))
+        squares = ops.sum(ops.square(y_true) + ops.square(y_pred), axis=(2, 3))
+        return 1.0 - (overlap + IOU_SMOOTHING) / (squares - overlap + IOU_SMOOTHING)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}

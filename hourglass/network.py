@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from hourglass.config import NetworkConfig, preset
+from hourglass.encoders import RESCALING, efficientnet_lite
 
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 """The reference implementation's statistics: an average over about ten steps."""
@@ -25,6 +26,7 @@ def build_network(
     *,
     precision: str = "float32",
     synchronized: bool = False,
+    frozen_statistics: bool = False,
     seed: int = 0,
 ) -> keras.Model:
     """Builds the network.
@@ -34,6 +36,7 @@ def build_network(
         precision: Keras dtype policy of all layers but the heatmaps, such as `mixed_bfloat16`.
         synchronized: Share BatchNorm's statistics between replicas (TensorFlow backend; on JAX a
             sharded batch's statistics are global already).
+        frozen_statistics: Keep a pretrained encoder's BatchNorm statistics in training, too.
         seed: Seed of the initial weights.
 
     Returns:
@@ -45,23 +48,26 @@ def build_network(
     """
     if isinstance(config, str):
         config = preset(config).network
-    blocks = _Blocks(config, precision, synchronized, seed)
+    blocks = _Blocks(config, precision, synchronized, frozen_statistics, seed)
 
     images = keras.Input((config.input_size, config.input_size, 3), dtype="uint8", name="image")
-    features = stem(images, blocks)
-    outputs = []
-    for stack in range(1, config.stacks + 1):
+    if config.encoder == "none":
+        features = stem(images, blocks)
         inner = hourglass(features, config.depth, blocks)
-        inner = residual(inner, config.channels, blocks)
-        inner = blocks.normalized(blocks.conv(inner, config.channels, 1))
-        heatmaps = blocks.heatmaps(inner, name=f"heatmaps_{stack}")
-        outputs.append(heatmaps)
-        if stack < config.stacks:
+    else:
+        features = inner = pretrained_hourglass(images, blocks)
+    outputs: list[keras.KerasTensor] = []
+    for stack in range(1, config.stacks + 1):
+        if stack > 1:
             features = blocks.add(
                 features,
                 blocks.conv(inner, config.channels, 1),
-                blocks.conv(heatmaps, config.channels, 1),
+                blocks.conv(outputs[-1], config.channels, 1),
             )
+            inner = hourglass(features, config.depth, blocks)
+        inner = residual(inner, config.channels, blocks)
+        inner = blocks.normalized(blocks.conv(inner, config.channels, 1))
+        outputs.append(blocks.heatmaps(inner, name=f"heatmaps_{stack}"))
     return keras.Model(images, keras.ops.stack(outputs, axis=1), name="hourglass")
 
 
@@ -95,16 +101,48 @@ def hourglass(x: keras.KerasTensor, depth: int, blocks: _Blocks) -> keras.KerasT
     return blocks.add(beside, blocks.doubled(inner))
 
 
+def pretrained_hourglass(images: keras.KerasTensor, blocks: _Blocks) -> keras.KerasTensor:
+    """An hourglass whose way down, side branches included, is an EfficientNet-Lite.
+
+    Each size's features come in through a 1×1 convolution, and the way up is `hourglass`'s own.
+    """
+    channels = blocks.config.channels
+    rescaled = layers.Rescaling(**RESCALING, dtype="float32")(images)
+    *beside, x = blocks.encoder(rescaled)
+    x = residual(blocks.conv(x, channels, 1), channels, blocks)
+    for features in reversed(beside):
+        x = blocks.add(blocks.conv(features, channels, 1), blocks.doubled(x))
+        x = residual(x, channels, blocks)
+    return x
+
+
 class _Blocks:
     """Makes the layers that every part shares, in one precision and each with a seed of its own."""
 
     def __init__(
-        self, config: NetworkConfig, precision: str, synchronized: bool, seed: int
+        self,
+        config: NetworkConfig,
+        precision: str,
+        synchronized: bool,
+        frozen_statistics: bool,
+        seed: int,
     ) -> None:
         self.config = config
         self._dtype = precision
         self._synchronized = {"synchronized": True} if synchronized else {}
+        self._frozen_statistics = frozen_statistics
+        self._seed = seed
         self._seeds = itertools.count(seed * SEEDS_PER_NETWORK)
+
+    def encoder(self, images: keras.KerasTensor) -> list[keras.KerasTensor]:
+        return efficientnet_lite(
+            images,
+            self.config.encoder,
+            precision=self._dtype,
+            frozen_statistics=self._frozen_statistics,
+            seed=self._seed,
+            **self._synchronized,
+        )
 
     def conv(
         self, x: keras.KerasTensor, channels: int, kernel: int, *, strides: int = 1

@@ -20,6 +20,9 @@ from hourglass.records import parse_example
 from hourglass.shards import count_people, find_shards, naming_damage
 from hourglass.skeleton import MPII
 
+STREAMS = 4
+"""Kinds of augmentation that draw from each example's seed."""
+
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
@@ -86,18 +89,17 @@ class Preprocessor:
             probability=choices.flip_probability,
             seed=_stream(seed, 1),
         )
-        return (
-            augment.random_colour(image, config=choices, seed=_stream(seed, 2)),
-            points,
-            labelled,
-        )
+        image = augment.random_colour(image, config=choices, seed=_stream(seed, 2))
+        if choices.cutout:
+            image = augment.random_cutout(image, largest=choices.cutout, seed=_stream(seed, 3))
+        return image, points, labelled
 
 
 def _stream(seed: tf.Tensor | None, number: int) -> tf.Tensor:
     """A seed of its own for each kind of augmentation, so that they are independent."""
     if seed is None:
         raise ValueError("training examples need a seed, a (2,) integer tensor")
-    return tf.stack([seed[0], seed[1] * 3 + number])
+    return tf.stack([seed[0], seed[1] * STREAMS + number])
 
 
 def decode_and_warp(encoded: tf.Tensor, matrix: tf.Tensor, *, size: int) -> tf.Tensor:

@@ -17,7 +17,8 @@ from hourglass.callbacks import HISTORY, LAST, read_history
 from hourglass.checkpoint import TrainingState, load_training
 from hourglass.config import Config
 from hourglass.devices import Devices
-from hourglass.losses import ForegroundWeightedMSE
+from hourglass.encoders import VARIANTS, load_imagenet
+from hourglass.losses import ForegroundWeightedMSE, SoftIoU
 from hourglass.network import build_network
 from hourglass.preprocess import (
     InputClock,
@@ -28,6 +29,8 @@ from hourglass.preprocess import (
 )
 from hourglass.shards import count_people, find_shards, naming_damage
 from hourglass.training_metrics import StackLoss, validation_model
+
+ENCODER_PREFIXES = tuple(f"{variant}_" for variant in VARIANTS)
 
 
 class Session:
@@ -75,6 +78,7 @@ class Session:
         with self._devices.scope():
             network = self._compiled_network()
             validation = validation_model(network, network.loss)
+            last_stack = keras.Model(network.input, network.output[:, -1])
             state = self._restored(network, folder) if resume else TrainingState()
         if state.epoch >= epochs:
             raise ValueError(
@@ -97,7 +101,13 @@ class Session:
                 epochs=epochs,
                 initial_epoch=state.epoch,
                 steps_per_epoch=self._steps,
-                callbacks=self._callbacks(checkpoint, validation, folder, board, clock),
+                callbacks=self._callbacks(
+                    checkpoint,
+                    validation=validation,
+                    last_stack=last_stack,
+                    board=board,
+                    clock=clock,
+                ),
                 shuffle=False,
                 verbose=0,
             )
@@ -110,9 +120,14 @@ class Session:
             self._config.network,
             precision=self._policy,
             synchronized=several,
+            frozen_statistics=choices.frozen_statistics,
             seed=choices.seed,
         )
-        loss = ForegroundWeightedMSE(choices.foreground_weight)
+        if self._config.network.encoder != "none":
+            load_imagenet(network)
+        loss = (
+            SoftIoU() if choices.loss == "iou" else ForegroundWeightedMSE(choices.foreground_weight)
+        )
         stacks = range(self._config.network.stacks)
         optimizer = self._optimizer()
         optimizer.build(network.trainable_variables)
@@ -136,7 +151,12 @@ class Session:
                 warmup_target=choices.learning_rate if warm_up else None,
                 warmup_steps=warm_up,
             )
-        optimizer = keras.optimizers.Adam(rate)
+        optimizer = EncoderAdam(
+            rate,
+            encoder_rate=choices.encoder_rate,
+            use_ema=choices.averaging > 0,
+            ema_momentum=choices.averaging or 0.99,
+        )
         if self._policy == "mixed_float16":
             return keras.optimizers.LossScaleOptimizer(optimizer)
         return optimizer
@@ -153,23 +173,26 @@ class Session:
     def _callbacks(
         self,
         checkpoint: callbacks.Checkpoint,
+        *,
         validation: keras.Model,
-        folder: Path,
+        last_stack: keras.Model,
         board: Path,
         clock: InputClock,
     ) -> list[keras.callbacks.Callback]:
         """In the order in which they add to each epoch's numbers and write them."""
         choices, size = self._config.train, self._config.network.input_size
         images = self._steps * choices.batch_size
-        plateau = choices.schedule == "plateau"
+        history = list(checkpoint.history)
+        average, plateau = choices.averaging > 0, choices.schedule == "plateau"
         return [
-            callbacks.StopOnNonFinite(folder),
+            *([callbacks.AverageWeights(resumed=bool(history))] if average else []),
+            callbacks.StopOnNonFinite(checkpoint.folder),
             callbacks.Throughput(images, clock),
             callbacks.Validate(validation, self._validation, self._people, input_size=size),
             callbacks.LearningRate(),
-            *([callbacks.Plateau(list(checkpoint.history))] if plateau else []),
+            *([callbacks.Plateau(history, factor=choices.plateau_factor)] if plateau else []),
             checkpoint,
-            callbacks.Board(board, self._validation, self._people, input_size=size),
+            callbacks.Board(board, last_stack, self._validation, self._people, input_size=size),
             callbacks.ShowProgress(
                 epochs=choices.epochs,
                 first_epoch=checkpoint.state.epoch,
@@ -177,6 +200,34 @@ class Session:
                 batch_size=choices.batch_size,
             ),
         ]
+
+
+class EncoderAdam(keras.optimizers.Adam):
+    """Adam (Kingma & Ba, ICLR 2015) with a learning rate of its own for the pretrained encoder.
+
+    Args:
+        encoder_rate: The encoder's learning rate as a share of the others'.
+    """
+
+    def __init__(self, *arguments: Any, encoder_rate: float = 1.0, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._encoder_rate = encoder_rate
+        self._encoder: set[int] = set()
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Keras's, and notes which variables are the encoder's: by their layers' names."""
+        self._encoder = {
+            index
+            for index, variable in enumerate(variables)
+            if variable.path.startswith(ENCODER_PREFIXES)
+        }
+        super().build(variables)
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """One variable's step, as Keras's."""
+        if self._get_variable_index(variable) in self._encoder:
+            learning_rate = learning_rate * self._encoder_rate
+        super().update_step(gradient, variable, learning_rate)
 
 
 def _require_divisible(batch_size: int, devices: Devices) -> None:

@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from hourglass.decoding import QUARTER, TINY
-from hourglass.losses import ForegroundWeightedMSE
+from hourglass.losses import HeatmapLoss
 
 
 class StackLoss(keras.metrics.Mean):
@@ -23,7 +23,7 @@ class StackLoss(keras.metrics.Mean):
         stack: Which stack, from 0.
     """
 
-    def __init__(self, loss: ForegroundWeightedMSE, stack: int) -> None:
+    def __init__(self, loss: HeatmapLoss, stack: int) -> None:
         super().__init__(name=f"loss_stack_{stack + 1}")
         self._loss = loss
         self._stack = stack
@@ -68,7 +68,7 @@ def _slope(values: list[Any], offset: Any) -> Any:
     return (after - before) / 2 + ops.cast(offset, "float32") * (before - 2 * middle + after)
 
 
-def validation_model(network: keras.Model, loss: ForegroundWeightedMSE) -> keras.Model:
+def validation_model(network: keras.Model, loss: HeatmapLoss) -> keras.Model:
     """Wraps a network so that `predict` on a dataset returns small arrays.
 
     Returns:

@@ -1,0 +1,131 @@
+"""`python -m benchmarks.ablation`: what each choice of the recipe is worth, at equal budgets.
+
+Every run changes one thing about the base, trains with the same seed on the same people, and is
+scored on people held out of the training set: the validation people choose nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hourglass.config import Config, preset
+from hourglass.console import command
+from hourglass.evaluate import COLUMNS, evaluate
+from hourglass.train import train
+
+HELD_OUT_SHARDS = 7
+"""Of 64 training shards: about 750 of 6,900 people."""
+
+RUNS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "sigma-1.5": {"data.sigma": 1.5},
+    "sigma-2": {"data.sigma": 2.0},
+    "foreground-10": {"train.foreground_weight": 9.0},
+    "foreground-none": {"train.foreground_weight": 0.0},
+    "iou": {"train.loss": "iou"},
+    "rate-3e-4": {"train.learning_rate": 3e-4},
+    "rate-3e-3": {"train.learning_rate": 3e-3},
+    "batch-16": {"train.batch_size": 16},
+    "batch-64": {"train.batch_size": 64},
+    "encoder-rate-0.1": {"train.encoder_rate": 0.1},
+    "encoder-rate-0.3": {"train.encoder_rate": 0.3},
+    "frozen-statistics": {"train.frozen_statistics": True},
+    "no-averaging": {"train.averaging": 0.0},
+    "no-warm-up": {"train.warmup_epochs": 0.0},
+    "plateau-10": {"train.schedule": "plateau"},
+    "plateau-2": {"train.schedule": "plateau", "train.plateau_factor": 0.5},
+    "rotation-45": {"augment.rotation": 45.0},
+    "rotation-90": {"augment.rotation": 90.0, "augment.rotation_probability": 1.0},
+    "rotation-180": {"augment.rotation": 180.0, "augment.rotation_probability": 1.0},
+    "scale-0.1": {"augment.scale": 0.1},
+    "scale-0.4": {"augment.scale": 0.4},
+    "no-colour": {"augment.colour": 0.0},
+    "colour-0.5": {"augment.colour": 0.5},
+    "cutout-0.4": {"augment.cutout": 0.4},
+    "input-128": {"network.input_size": 128, "epochs": 4.0},
+    "input-192": {"network.input_size": 192, "epochs": 16 / 9},
+    "two-stacks": {"network.stacks": 2},
+    "lite1": {"network.encoder": "lite1"},
+    "lite2": {"network.encoder": "lite2"},
+    "scratch": {"preset": "small"},
+}
+"""Name of each run, and what it changes; `epochs` multiplies the budget, for equal compute."""
+
+
+def configuration(changes: dict[str, Any], *, base: str, epochs: int) -> Config:
+    """The base preset with a run's changes."""
+    config = preset(changes.get("preset", base))
+    epochs = round(epochs * changes.get("epochs", 1))
+    sections: dict[str, dict[str, Any]] = {"train": {"epochs": epochs}}
+    for name, value in changes.items():
+        if "." in name:
+            section, field = name.split(".")
+            sections.setdefault(section, {})[field] = value
+    replaced = {
+        section: dataclasses.replace(getattr(config, section), **fields)
+        for section, fields in sections.items()
+    }
+    return dataclasses.replace(config, **replaced)
+
+
+def hold_out(data: Path, target: Path) -> None:
+    """A folder of links in which the last training shards stand in for validation."""
+    target.mkdir(parents=True, exist_ok=True)
+    shards = sorted(data.glob("train_*.tfrecords"))
+    groups = {"train": shards[:-HELD_OUT_SHARDS], "validation": shards[-HELD_OUT_SHARDS:]}
+    for split, paths in groups.items():
+        for number, path in enumerate(paths, start=1):
+            link = target / f"{split}_{number:04d}_of_{len(paths):04d}.tfrecords"
+            if not link.exists():
+                link.symlink_to(path.resolve())
+
+
+def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:
+    """Trains, and scores the last weights on the held-out people in each way of decoding."""
+    began = time.monotonic()
+    train(config, str(data), folder=folder, board=folder / "board")
+    result: dict[str, Any] = {"seconds": round(time.monotonic() - began)}
+    for refine in ("quarter", "dark"):
+        evaluation = evaluate(
+            f"{data}/validation*", folder / "last.keras", flip_test=True, refine=refine
+        )
+        for kind, scores in evaluation.scores.items():
+            result[f"{refine} {kind}"] = {
+                column: round(scores[column].pooled, 2) for column in COLUMNS
+            }
+    return result
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(RUNS)))
+@click.option(
+    "--data", type=click.Path(path_type=Path), default=Path("tfrecords"), help="Folder of shards."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), required=True, help="Folder of runs and results."
+)
+@click.option("--base", default="lite", show_default=True, help="Preset that the runs change.")
+@click.option("--epochs", type=int, default=15, show_default=True, help="Epochs of the base.")
+@command
+def main(names: tuple[str, ...], data: Path, output: Path, base: str, epochs: int) -> None:
+    """Runs the named changes, or all, one after another; a result per run in OUTPUT/NAME.json."""
+    held_out = output / "held_out"
+    hold_out(data, held_out)
+    for name in names or RUNS:
+        target = output / f"{name}.json"
+        if target.exists():
+            continue
+        config = configuration(RUNS[name], base=base, epochs=epochs)
+        result = measure(config, data=held_out, folder=output / name)
+        target.write_text(json.dumps({"run": name, **result}) + "\n", encoding="utf-8")
+        click.echo(f"{name}: {json.dumps(result)}")
+
+
+if __name__ == "__main__":
+    main()
