@@ -8,7 +8,6 @@ layers that make features live here: what comes after them is `hourglass.network
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Mapping
@@ -34,8 +33,7 @@ STRIDES = (4, 8, 16, 32)
 
 STEM_CHANNELS = 32
 CHANNEL_STEP = 8  # widths are multiples of it, which is what devices compute in
-FIRST_SEED = 5_000  # above the seeds of the layers around the encoder, which count from 0
-SEEDS_PER_NETWORK = 10_000
+SEED_LIMIT = 2**31 - 2  # what the backends tell apart: TensorFlow's takes larger ones modulo this
 FLOAT16_LARGEST = float(np.finfo(np.float16).max)
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
@@ -161,7 +159,8 @@ def efficientnet_lite(
         variant: One of `VARIANTS`.
         precision: Keras dtype policy of all layers.
         synchronized: Share BatchNorm's statistics between replicas (TensorFlow backend only).
-        frozen_statistics: Normalise by the stored statistics in training, too, and keep them.
+        frozen_statistics: Normalise by the stored statistics in training, too, and keep all of
+            BatchNorm's values, its factors as well.
         seed: Seed of the initial weights.
 
     Returns:
@@ -210,8 +209,8 @@ class _Layers:
     ) -> None:
         self._dtype = precision
         self._synchronized = {"synchronized": True} if synchronized else {}
-        self._call = {"training": False} if frozen_statistics else {}
-        self._seeds = itertools.count(seed * SEEDS_PER_NETWORK + FIRST_SEED)
+        self._frozen_statistics = frozen_statistics
+        self._seeds = np.random.default_rng(seed)
 
     def conv(
         self, x: keras.KerasTensor, channels: int, kernel: int, *, name: str, strides: int = 1
@@ -249,13 +248,18 @@ class _Layers:
         return layers.Add(dtype=self._dtype, name=f"{name}_add")(list(terms))
 
     def _normalized(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-        return layers.BatchNormalization(
+        norm = layers.BatchNormalization(
             **BATCH_NORM, **self._synchronized, dtype=self._dtype, name=f"{name}_norm"
-        )(x, **self._call)
+        )
+        # A call with `training=False` would not do: `fit` overrides it. Keras has no way to keep
+        # the statistics and train the factors beside them.
+        norm.trainable = not self._frozen_statistics
+        return norm(x)
 
     def _start(self) -> keras.initializers.Initializer:
+        seed = int(self._seeds.integers(SEED_LIMIT))
         return keras.initializers.VarianceScaling(
-            2.0, mode="fan_out", distribution="untruncated_normal", seed=next(self._seeds)
+            2.0, mode="fan_out", distribution="untruncated_normal", seed=seed
         )
 
 

@@ -6,9 +6,8 @@ takes uint8 pictures and rescales them itself, so that nobody can feed it the wr
 
 from __future__ import annotations
 
-import itertools
-
 import keras
+import numpy as np
 from keras import layers
 
 from hourglass.config import NetworkConfig, preset
@@ -17,8 +16,8 @@ from hourglass.encoders import RESCALING, efficientnet_lite
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 """The reference implementation's statistics: an average over about ten steps."""
 
-SEEDS_PER_NETWORK = 10_000
-"""More than any network has layers, so that networks of different seeds share none."""
+LARGEST_SEED = 2**31 - 3
+"""Beyond it some of Keras's backends overflow, and others repeat the numbers of small seeds."""
 
 
 def build_network(
@@ -132,7 +131,7 @@ class _Blocks:
         self._synchronized = {"synchronized": True} if synchronized else {}
         self._frozen_statistics = frozen_statistics
         self._seed = seed
-        self._seeds = itertools.count(seed * SEEDS_PER_NETWORK)
+        self._random = np.random.default_rng(seed)
 
     def encoder(self, images: keras.KerasTensor) -> list[keras.KerasTensor]:
         return efficientnet_lite(
@@ -147,7 +146,7 @@ class _Blocks:
     def conv(
         self, x: keras.KerasTensor, channels: int, kernel: int, *, strides: int = 1
     ) -> keras.KerasTensor:
-        start = keras.initializers.HeNormal(seed=next(self._seeds))
+        start = keras.initializers.HeNormal(seed=self._layer_seed())
         return layers.Conv2D(
             channels,
             kernel,
@@ -170,8 +169,11 @@ class _Blocks:
     def doubled(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.UpSampling2D(2, interpolation="nearest", dtype=self._dtype)(x)
 
+    def _layer_seed(self) -> int:
+        return int(self._random.integers(LARGEST_SEED))
+
     def heatmaps(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
         """Heatmaps in float32 whatever the precision, near zero at the start: most pixels are."""
-        start = keras.initializers.RandomNormal(stddev=1e-3, seed=next(self._seeds))
+        start = keras.initializers.RandomNormal(stddev=1e-3, seed=self._layer_seed())
         joints = self.config.joints
         return layers.Conv2D(joints, 1, kernel_initializer=start, dtype="float32", name=name)(x)
