@@ -15,6 +15,9 @@ from typing import Any
 STRIDE = 4
 """Input pixels per heatmap cell: the stem halves the picture twice (Newell et al., ECCV 2016)."""
 
+ENCODER_HALVINGS = 3
+"""Times a pretrained encoder halves its features after the stride: it ends at stride 32."""
+
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "plateau")
 ENCODERS = ("none", "lite0", "lite1", "lite2")
@@ -22,12 +25,13 @@ LOSSES = ("mse", "iou")
 REFINEMENTS = ("quarter", "dark", "none")
 
 
-_KINDS: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a finite int"),
+    "float": ((int, float), "a finite float"),
+    "str": ((str,), "a word (str)"),
+    "bool": ((bool,), "true or false (bool)"),
 }
+"""What a field of each type may hold, and how to say so."""
 
 
 def _require(holds: bool, owner: object, name: str, allowed: str) -> None:
@@ -40,10 +44,10 @@ def _require_types(owner: Any) -> None:
     """Refuses values of the wrong type, such as text or NaN from a hand-edited file."""
     for entry in dataclasses.fields(owner):
         value = getattr(owner, entry.name)
-        kinds = _KINDS[str(entry.type)]
+        kinds, allowed = _KINDS[str(entry.type)]
         right = isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
         finite = not isinstance(value, float) or math.isfinite(value)
-        _require(right and finite, owner, entry.name, f"a finite {entry.type}")
+        _require(right and finite, owner, entry.name, allowed)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class NetworkConfig:
         stacks: Number of hourglasses.
         channels: Width of every hourglass, a multiple of 4.
         depth: Times an hourglass halves its picture on the way down.
-        input_size: Side of the square input, px; a multiple of 4 · 2^depth.
+        input_size: Side of the square input, px; a multiple of 4 · 2^depth, and of 32 with an
+            encoder.
         joints: Number of heatmaps.
         encoder: The first hourglass's way down: `none` for its own, or an EfficientNet-Lite
             pretrained on ImageNet, which halves the heatmaps' size 3 times.
@@ -74,12 +79,14 @@ class NetworkConfig:
         _require(self.depth >= 1, self, "depth", "1 or more")
         _require(self.joints >= 1, self, "joints", "1 or more")
         _require(self.encoder in ENCODERS, self, "encoder", f"one of {ENCODERS}")
-        step = STRIDE * 2**self.depth
+        step, reason = STRIDE * 2**self.depth, f"stride {STRIDE} times 2^depth"
+        if self.encoder != "none" and self.depth < ENCODER_HALVINGS:
+            step, reason = STRIDE * 2**ENCODER_HALVINGS, "the encoder's last stride"
         _require(
             self.input_size >= step and self.input_size % step == 0,
             self,
             "input_size",
-            f"a multiple of {step} (stride {STRIDE} times 2^depth)",
+            f"a multiple of {step} ({reason})",
         )
 
     @property
@@ -247,7 +254,7 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str, *, where: str) -> Config:
-    """The configuration that `to_json` wrote.
+    """The configuration that `to_json` wrote; a field that an older file lacks has its default.
 
     Args:
         text: JSON text.

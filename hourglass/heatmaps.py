@@ -31,8 +31,10 @@ def encode_heatmaps(points: Any, labelled: Any, *, size: int = 64, sigma: float 
     """
     points = tf.cast(points, tf.float32)
     inside = tf.reduce_all((points >= -0.5) & (points < size - 0.5), axis=-1)
-    drawn = tf.cast(inside & tf.cast(labelled, tf.bool), tf.float32)
+    drawn = (inside & tf.cast(labelled, tf.bool))[..., None]
+    # A joint without label may have no number at all, and NaN times zero is not zero.
+    points = tf.where(drawn, points, 0.0)
     pixels = tf.range(size, dtype=tf.float32)
     along = tf.exp(-0.5 * ((points[..., None] - pixels) / sigma) ** 2)
-    along_x = along[..., 0, :] * drawn[..., None]
+    along_x = along[..., 0, :] * tf.cast(drawn, tf.float32)
     return tf.einsum("...jy,...jx->...yxj", along[..., 1, :], along_x)

@@ -73,8 +73,10 @@ def pckh(
         threshold: In head sizes; a distance equal to it counts as found.
 
     Raises:
-        ValueError: If shapes do not fit each other, or a head size is not above 0.
+        ValueError: If shapes do not fit each other, or a head size is not finite and above 0.
     """
+    if not np.isfinite(head_size).all():
+        raise ValueError("every head_size must be a finite number of px")
     return pck(predicted, actual, reference=head_size, labelled=labelled, threshold=threshold)
 
 

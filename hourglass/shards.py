@@ -137,6 +137,9 @@ def find_damage(paths: list[str]) -> str:
     """Reads every byte of every shard, and says which one is damaged and where.
 
     This is for after a failure: it takes as long as reading the data.
+
+    Raises:
+        ValueError: If a record's length is damaged, which says so itself.
     """
     for path in paths:
         with Path(path).open("rb") as file:

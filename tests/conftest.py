@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 
-from hourglass.records import Person
+from hourglass.config import Config, NetworkConfig, TrainConfig
+from hourglass.records import Person, frame, to_example
+from hourglass.shards import shard_name
 from hourglass.skeleton import MPII
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -58,3 +66,229 @@ def make_person() -> Callable[..., Person]:
         return Person(**{**fields, **changes})
 
     return make
+
+
+# Pictures of coloured dots, in which a runtime without a network finds every joint.
+
+
+DOTTED_SIZE = (96, 88)
+"""Width and height of a dotted picture, px."""
+
+DOT_RADIUS = 3.0
+
+DOT_COLOURS = {
+    "ankle": (255, 0, 0),
+    "knee": (0, 255, 0),
+    "hip": (0, 0, 255),
+    "wrist": (255, 255, 0),
+    "elbow": (255, 0, 255),
+    "shoulder": (0, 255, 255),
+    "pelvis": (255, 255, 255),
+    "thorax": (0, 0, 0),
+    "upper_neck": (255, 128, 0),
+    "head_top": (0, 128, 255),
+}
+"""Left and right share a colour: only their places tell them apart, as in a photograph."""
+
+RIGHT_PLACES = [(x, y) for y in (12, 34, 54, 76) for x in (14, 36)]
+
+
+def joint_colour(joint: str) -> tuple[int, int, int]:
+    return DOT_COLOURS[joint.removeprefix("right_").removeprefix("left_")]
+
+
+def place_joints(rng: np.random.Generator) -> np.ndarray:
+    """Every joint near a place of its own; right joints in the left half: the person faces us."""
+    places = np.array(RIGHT_PLACES, float)
+    mirrored = [DOTTED_SIZE[0], 0] + places * [-1, 1]
+    points = np.zeros((len(MPII.joints), 2))
+    for place, (right, left) in enumerate(MPII.mirror_pairs):
+        points[right], points[left] = places[place], mirrored[place]
+    for place, joints in ((6, (6, 8)), (7, (7, 9))):
+        points[joints[0]], points[joints[1]] = places[place], mirrored[place]
+    return (points + rng.uniform(-2.5, 2.5, points.shape)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def draw_dots() -> Callable[..., np.ndarray]:
+    """`draw_dots(points, labelled, size)`: grey with a dot per labelled joint; (width, height)."""
+
+    def draw(
+        points: np.ndarray, labelled: np.ndarray, size: tuple[int, int] = DOTTED_SIZE
+    ) -> np.ndarray:
+        x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
+        picture = np.full((size[1], size[0], 3), 128.0)
+        for joint in np.flatnonzero(labelled):
+            away = np.hypot(x - points[joint, 0], y - points[joint, 1])[..., None]
+            share = np.clip(DOT_RADIUS + 0.5 - away, 0, 1)
+            picture += share * (np.array(joint_colour(MPII.joints[joint])) - picture)
+        return picture.round().astype(np.uint8)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def dotted_person(
+    draw_dots: Callable[..., np.ndarray],
+) -> Callable[..., tuple[Person, np.ndarray]]:
+    """The same person and picture for the same number; two joints are not labelled."""
+
+    def make(number: int = 0, **changes: Any) -> tuple[Person, np.ndarray]:
+        rng = np.random.default_rng([7, number])
+        points = place_joints(rng)
+        labelled = np.ones(len(MPII.joints), bool)
+        labelled[rng.choice(len(MPII.joints), 2, replace=False)] = False
+        points[~labelled] = -1
+        fields = {
+            "filename": f"dots_{number:04d}.jpg",
+            "points": points,
+            "labelled": labelled,
+            "center": (np.array([48, 44]) + rng.uniform(-2, 2, 2)).astype(np.float32),
+            "scale": float(np.float32(rng.uniform(0.37, 0.43))),
+        }
+        person = Person(**{**fields, **changes})
+        return person, draw_dots(person.points, person.labelled)
+
+    return make
+
+
+class DotFinder:
+    """A runtime that finds dots, and tells left from right by the half of the crop they are in."""
+
+    def __init__(self, *, input_size: int = 256) -> None:
+        self.config = Config(NetworkConfig(stacks=1, channels=8, depth=1, input_size=input_size))
+
+    def heatmaps(self, images: np.ndarray) -> np.ndarray:
+        return np.stack([self._heatmaps(image.astype(np.float32)) for image in images])
+
+    def _heatmaps(self, image: np.ndarray) -> np.ndarray:
+        size = self.config.network.heatmap_size
+        maps = np.zeros((size, size, len(MPII.joints)), np.float32)
+        pixels = np.arange(image.shape[1])
+        middle = (image.shape[1] - 1) / 2
+        for joint, name in enumerate(MPII.joints):
+            away = np.linalg.norm(image - joint_colour(name), axis=-1)
+            weight = np.clip(1 - away / 60, 0, 1)
+            if name.startswith("right"):
+                weight = weight * (pixels < middle)
+            if name.startswith("left"):
+                weight = weight * (pixels > middle)
+            if weight.sum() > 5:
+                x, y = weight.sum(axis=0) @ pixels, weight.sum(axis=1) @ pixels
+                column, row = (np.array([x, y]) / weight.sum() + 0.5) / 4 - 0.5
+                along = np.arange(size)
+                maps[..., joint] = np.exp(-0.5 * (along[:, None] - row) ** 2) * np.exp(
+                    -0.5 * (along - column) ** 2
+                )
+        return maps
+
+
+@pytest.fixture(scope="session")
+def dot_finder() -> DotFinder:
+    return DotFinder()
+
+
+@pytest.fixture(scope="session")
+def to_jpeg_bytes() -> Callable[[np.ndarray], bytes]:
+    """A picture as a JPEG that is as near to it as a JPEG can be."""
+
+    def encode(picture: np.ndarray) -> bytes:
+        out = io.BytesIO()
+        Image.fromarray(picture).save(out, "JPEG", quality=100, subsampling=0)
+        return out.getvalue()
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def write_shards(
+    dotted_person: Callable[..., tuple[Person, np.ndarray]],
+    to_jpeg_bytes: Callable[[np.ndarray], bytes],
+) -> Callable[..., list[Person]]:
+    """`write_shards(folder, split, sizes, first=0)` writes dotted people, and returns them.
+
+    `sizes` has the number of people of each shard; person i of the split is number `first + i`.
+    """
+
+    def write(folder: Path, split: str, sizes: Sequence[int], first: int = 0) -> list[Person]:
+        folder.mkdir(parents=True, exist_ok=True)
+        people = []
+        for number, size in enumerate(sizes, start=1):
+            with (folder / shard_name(split, number, len(sizes))).open("wb") as file:
+                for _ in range(size):
+                    person, picture = dotted_person(first + len(people))
+                    height, width = picture.shape[:2]
+                    encoded = to_jpeg_bytes(picture)
+                    file.write(
+                        frame(to_example(person, encoded=encoded, height=height, width=width))
+                    )
+                    people.append(person)
+        return people
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory, write_shards: Callable[..., Any]) -> Path:
+    """A folder of 13 people to train on and 9 to validate, two shards each; not to be changed."""
+    folder = tmp_path_factory.mktemp("shards")
+    write_shards(folder, "train", [7, 6])
+    write_shards(folder, "validation", [5, 4], first=100)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def micro_config() -> Config:
+    """The smallest configuration with everything in it: three batches of four people an epoch."""
+    return Config(
+        NetworkConfig(stacks=2, channels=8, depth=1, input_size=32),
+        train=TrainConfig(epochs=3, batch_size=4, learning_rate=3e-3, precision="float32", seed=5),
+    )
+
+
+@pytest.fixture(scope="session")
+def micro_run(tmp_path_factory: pytest.TempPathFactory, shards: Path, micro_config: Config) -> Any:
+    """The `Run` of a finished training of `micro_config` on `shards`; not to be changed."""
+    from hourglass.train import train
+
+    root = tmp_path_factory.mktemp("micro")
+    return train(
+        micro_config, str(shards), folder=root / "models" / "micro", board=root / "logs" / "micro"
+    )
+
+
+@pytest.fixture(scope="session")
+def error_of() -> Callable[..., str]:
+    """`error_of(command, *arguments)`: the one line with which a command that must fail ends."""
+
+    def run(command: click.Command, *arguments: object) -> str:
+        result = CliRunner().invoke(command, [str(argument) for argument in arguments])
+        assert result.exit_code != 0, result.output
+        assert isinstance(result.exception, SystemExit), repr(result.exception)
+        lines = result.output.splitlines()
+        assert [line.startswith("Error: ") for line in lines].count(True) == 1, result.output
+        assert lines[-1].startswith("Error: "), result.output
+        return lines[-1].removeprefix("Error: ")
+
+    return run
+
+
+@pytest.fixture
+def damaged_shards(shards: Path, tmp_path: Path) -> Callable[[str, str], Path]:
+    """`damaged_shards(split, how)`: a copy of `shards` with the split's last shard damaged."""
+
+    def damage(split: str, how: str) -> Path:
+        folder = tmp_path / "damaged"
+        shutil.copytree(shards, folder)
+        path = folder / shard_name(split, 2, 2)
+        content = bytearray(path.read_bytes())
+        if how == "truncated":
+            del content[-100:]
+        elif how == "damaged":
+            content[len(content) // 2] ^= 0xFF
+        elif how == "another schema":
+            content[:] = frame(b"\n\x0b\n\t\n\x01x\x12\x04\x1a\x02\n\x00")
+        path.write_bytes(content)
+        return folder
+
+    return damage

@@ -38,6 +38,7 @@ REFUSED = [
     (NetworkConfig, "input_size", 0, "a multiple of 64 (stride 4 times 2^depth)"),
     (NetworkConfig, "input_size", -64, "a multiple of 64 (stride 4 times 2^depth)"),
     (NetworkConfig, "input_size", 250, "a multiple of 64 (stride 4 times 2^depth)"),
+    (NetworkConfig, "encoder", "resnet", "one of ('none', 'lite0', 'lite1', 'lite2')"),
     (DataConfig, "sigma", 0.0, "above 0 heatmap px"),
     (DataConfig, "sigma", -1.0, "above 0 heatmap px"),
     (DataConfig, "sigma", NAN, "a finite float"),
@@ -45,12 +46,13 @@ REFUSED = [
     (DataConfig, "sigma", True, "a finite float"),
     (DataConfig, "shuffle_buffer", 0, "1 record or more"),
     (DataConfig, "read_shards", 0, "1 shard or more"),
+    (DataConfig, "refine", "half", "one of ('quarter', 'dark', 'none')"),
     (AugmentConfig, "rotation", -1.0, "0 to 180 degrees"),
     (AugmentConfig, "rotation", 180.5, "0 to 180 degrees"),
     (AugmentConfig, "rotation", NAN, "a finite float"),
     *(
         (AugmentConfig, name, value, "at least 0 and below 1")
-        for name in ("scale", "shift", "colour")
+        for name in ("scale", "shift", "colour", "cutout")
         for value in (-0.1, 1.0)
     ),
     *(
@@ -64,8 +66,13 @@ REFUSED = [
     (TrainConfig, "learning_rate", INF, "a finite float"),
     (TrainConfig, "learning_rate", -INF, "a finite float"),
     (TrainConfig, "schedule", "linear", "one of ('cosine', 'plateau')"),
-    (TrainConfig, "schedule", 3, "a finite str"),
+    (TrainConfig, "plateau_factor", 0.0, "above 0 and below 1"),
+    (TrainConfig, "plateau_factor", 1.0, "above 0 and below 1"),
     (TrainConfig, "warmup_epochs", -0.5, "0 or more"),
+    (TrainConfig, "encoder_rate", -0.5, "0 or more"),
+    (TrainConfig, "averaging", -0.1, "at least 0 and below 1"),
+    (TrainConfig, "averaging", 1.0, "at least 0 and below 1"),
+    (TrainConfig, "loss", "mae", "one of ('mse', 'iou')"),
     (TrainConfig, "foreground_weight", -1.0, "0 or more"),
     (
         TrainConfig,
@@ -82,12 +89,15 @@ ALLOWED_EXTREMES = [
     (NetworkConfig, {"stacks": 1, "channels": 4, "depth": 1, "input_size": 8, "joints": 1}),
     (DataConfig, {"sigma": 1e-3, "shuffle_buffer": 1, "read_shards": 1}),
     (DataConfig, {"sigma": 2}),
-    (AugmentConfig, dict.fromkeys(("scale", "rotation", "shift", "colour"), 0)),
-    (AugmentConfig, {"rotation": 180.0, "scale": 0.999, "shift": 0.999, "colour": 0.999}),
+    (AugmentConfig, dict.fromkeys(("scale", "rotation", "shift", "colour", "cutout"), 0)),
+    (AugmentConfig, dict.fromkeys(("scale", "shift", "colour", "cutout"), 0.999)),
+    (AugmentConfig, {"rotation": 180.0}),
     (AugmentConfig, {"rotation_probability": 0.0, "flip_probability": 1.0}),
     (AugmentConfig, {"rotation_probability": 1.0, "flip_probability": 0.0}),
     (TrainConfig, {"epochs": 1, "batch_size": 1, "warmup_epochs": 0.0, "foreground_weight": 0.0}),
-    (TrainConfig, {"seed": 2**31 - 1, "schedule": "plateau", "xla": "off"}),
+    (TrainConfig, {"encoder_rate": 0.0, "averaging": 0.0, "frozen_statistics": True}),
+    (TrainConfig, {"encoder_rate": 3.0, "averaging": 0.9999, "plateau_factor": 0.99}),
+    (TrainConfig, {"seed": 2**31 - 1, "schedule": "plateau", "xla": "off", "loss": "iou"}),
 ]
 
 
@@ -98,6 +108,20 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     message = f"{owner.__name__}.{name} is {value!r}, it must be {allowed}"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         owner(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, 1, 1.0, "yes", None])
+def test_a_truth_must_be_a_truth(value: Any):
+    with pytest.raises(
+        ValueError, match=rf"^TrainConfig\.frozen_statistics is {value!r}, it must be .*\bbool\b"
+    ):
+        TrainConfig(frozen_statistics=value)
+
+
+@pytest.mark.parametrize("name", ["schedule", "loss", "precision", "xla"])
+def test_a_word_must_be_text(name: str):
+    with pytest.raises(ValueError, match=rf"^TrainConfig\.{name} is 3, it must be a .*\bstr\b"):
+        TrainConfig(**{name: 3})
 
 
 @pytest.mark.parametrize(("owner", "values"), ALLOWED_EXTREMES)
@@ -111,6 +135,16 @@ def test_the_input_size_must_fit_the_depth(depth: int, step: int):
     assert NetworkConfig(depth=depth, input_size=3 * step).input_size == 3 * step
     with pytest.raises(ValueError, match=rf"input_size is {step + 4}, .* a multiple of {step} "):
         NetworkConfig(depth=depth, input_size=step + 4)
+
+
+@pytest.mark.parametrize(("depth", "input_size"), [(1, 40), (2, 48)])
+def test_an_encoder_needs_an_input_that_it_can_halve(depth: int, input_size: int):
+    """It halves the heatmaps' size 3 times whatever the depth of the hourglasses after it."""
+    with pytest.raises(
+        ValueError,
+        match=rf"NetworkConfig\.input_size is {input_size}, it must be a multiple of 32",
+    ):
+        NetworkConfig(encoder="lite0", depth=depth, input_size=input_size)
 
 
 @pytest.mark.parametrize(("input_size", "cells"), [(256, 64), (384, 96), (64, 16)])
@@ -141,10 +175,14 @@ def test_smaller_presets_have_smaller_heatmaps(name: str, cells: int):
     assert preset(name).network.heatmap_size == cells
 
 
+def test_the_lite_preset_has_a_pretrained_encoder():
+    assert preset("lite").network.encoder == "lite0"
+    assert {preset(name).network.encoder for name in PRESETS if name != "lite"} == {"none"}
+
+
 def test_an_unknown_preset_lists_the_known_ones():
     with pytest.raises(
-        ValueError,
-        match=r"no preset is called 'hg3'; there are hg1, hg2, hg4, hg8, small, tiny$",
+        ValueError, match=rf"no preset is called 'hg3'; there are {', '.join(PRESETS)}$"
     ):
         preset("hg3")
 
@@ -156,10 +194,33 @@ def test_a_preset_comes_back_from_json_unchanged(name: str):
 
 def test_every_changed_value_comes_back_from_json():
     config = Config(
-        NetworkConfig(stacks=3, channels=12, depth=2, input_size=48, joints=5),
-        DataConfig(sigma=1.7, shuffle_buffer=3, read_shards=2),
-        AugmentConfig(0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
-        TrainConfig(7, 8, 0.1, "plateau", 2.5, 9.5, "float32", "on", 11),
+        NetworkConfig(stacks=3, channels=12, depth=3, input_size=96, joints=5, encoder="lite1"),
+        DataConfig(sigma=1.7, shuffle_buffer=3, read_shards=2, refine="dark"),
+        AugmentConfig(
+            scale=0.1,
+            rotation=0.2,
+            rotation_probability=0.3,
+            flip_probability=0.4,
+            shift=0.06,
+            colour=0.6,
+            cutout=0.7,
+        ),
+        TrainConfig(
+            epochs=7,
+            batch_size=8,
+            learning_rate=0.1,
+            schedule="plateau",
+            plateau_factor=0.5,
+            warmup_epochs=2.5,
+            encoder_rate=0.25,
+            frozen_statistics=True,
+            averaging=0.9,
+            loss="iou",
+            foreground_weight=9.5,
+            precision="float32",
+            xla="on",
+            seed=11,
+        ),
     )
     for section in ("network", "data", "augment", "train"):
         for name, value in dataclasses.asdict(getattr(Config(), section)).items():

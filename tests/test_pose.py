@@ -102,4 +102,4 @@ def test_arrays_must_have_the_skeletons_joints(
 
 def test_a_pose_cannot_be_changed(pose: Pose):
     with pytest.raises(dataclasses.FrozenInstanceError):
-        pose.scores = np.ones(3)  # type: ignore[misc]
+        pose.scores = np.ones(3)

@@ -37,7 +37,7 @@ def make_skeleton(**changes: object) -> Skeleton:
         "mirror_pairs": ((1, 2),),
         "colours": (RIGHT, LEFT),
     }
-    return Skeleton(**{**fields, **changes})  # type: ignore[arg-type]
+    return Skeleton(**{**fields, **changes})
 
 
 def other_side(joint: str) -> str:
@@ -142,4 +142,4 @@ def test_there_must_be_one_colour_per_bone(count: int):
 
 def test_a_skeleton_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        MPII.name = "coco"  # type: ignore[misc]
+        MPII.name = "coco"

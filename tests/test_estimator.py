@@ -1,0 +1,288 @@
+"""The estimator: a joint in the heatmaps is found at its place in the picture."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hourglass.config import Config, NetworkConfig
+from hourglass.estimator import BATCH_SIZE, PoseEstimator, newest_model
+from hourglass.geometry import crop
+from hourglass.records import Person
+from hourglass.runtimes import Runtime
+from hourglass.skeleton import MPII
+
+SIZE = 256
+
+
+class KnownHeatmaps:
+    """A runtime that has seen every crop before: it draws joints where it is told to.
+
+    Args:
+        cells: (N, 16, 2) heatmap px of the N crops, in the order in which they come.
+        height: Of the Gaussians.
+    """
+
+    def __init__(self, cells: np.ndarray, *, height: float = 1.0) -> None:
+        self.config = Config(NetworkConfig(stacks=1, channels=8, depth=1, input_size=SIZE))
+        self.crops: list[np.ndarray] = []
+        self._cells = iter(cells)
+        self._height = height
+
+    def heatmaps(self, images: np.ndarray) -> np.ndarray:
+        from hourglass.heatmaps import encode_heatmaps
+
+        assert images.shape[1:] == (SIZE, SIZE, 3)
+        assert images.dtype == np.uint8
+        self.crops.extend(images)
+        cells = np.stack([next(self._cells) for _ in images])
+        return self._height * encode_heatmaps(cells, np.ones((len(images), 16)), size=64).numpy()
+
+
+def to_picture(cells: np.ndarray, center: np.ndarray, side: float) -> np.ndarray:
+    """Heatmap px in picture px, by the convention's own two formulas."""
+    pixels = (cells + 0.5) * 4 - 0.5
+    return center + (pixels - (SIZE - 1) / 2) * side / SIZE
+
+
+@pytest.fixture
+def cells() -> Callable[[int], np.ndarray]:
+    """Places whose fractions a shift of a quarter pixel meets exactly."""
+
+    def draw(count: int) -> np.ndarray:
+        rng = np.random.default_rng(count)
+        whole = rng.integers(4, 60, (count, 16, 2))
+        return whole + rng.choice([-0.25, 0.25], whole.shape)
+
+    return draw
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
+
+
+def test_joints_are_found_at_their_places_in_the_picture(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray]
+):
+    known = cells(1)
+    box = (30.0, 10.0, 60.0, 88.0)
+    pose = PoseEstimator(KnownHeatmaps(known))(picture, box)
+    # The crop's side is 1.25 times the box's longer side; its middle is that of the box's pixels.
+    expected = to_picture(known[0], np.array([30 + 59 / 2, 10 + 87 / 2]), 1.25 * 88)
+    np.testing.assert_allclose(pose.points, expected, atol=1e-3)
+    peaks = np.exp(-0.5 * 2 * 0.25**2)
+    np.testing.assert_allclose(pose.scores, peaks, atol=1e-4)
+    assert pose.box == box
+    assert pose.skeleton is MPII
+    assert pose.points.dtype == np.float32
+
+
+def test_the_whole_picture_is_the_default_box(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray]
+):
+    known, runtime = cells(1), KnownHeatmaps(cells(1))
+    pose = PoseEstimator(runtime)(picture)
+    assert tuple(pose.box) == (0, 0, 200, 120)
+    center = np.array([99.5, 59.5])
+    np.testing.assert_allclose(pose.points, to_picture(known[0], center, 250), atol=1e-3)
+    # What the network saw is the crop of that box, mid-grey where there is no picture.
+    np.testing.assert_array_equal(runtime.crops[0], crop(picture, center, 1.0, size=SIZE))
+    assert (runtime.crops[0][0] == 128).all()
+
+
+def test_a_box_may_be_any_sequence(picture: np.ndarray, cells: Callable[[int], np.ndarray]):
+    box = (30, 10, 60, 88)
+    poses = [
+        PoseEstimator(KnownHeatmaps(cells(1)))(picture, kind)
+        for kind in (box, list(box), np.array(box))
+    ]
+    for pose in poses[1:]:
+        np.testing.assert_array_equal(pose.points, poses[0].points)
+        assert pose.to_dict() == poses[0].to_dict()
+
+
+@pytest.mark.parametrize(
+    ("refine", "within"), [("none", 0.5), ("quarter", 0.25), ("dark", 0.01), (None, 0.25)]
+)
+def test_the_refinement_is_the_callers(picture: np.ndarray, refine: Any, within: float):
+    rng = np.random.default_rng(1)
+    known = rng.uniform(6, 58, (1, 16, 2))
+    choices = {} if refine is None else {"refine": refine}
+    pose = PoseEstimator(KnownHeatmaps(known), **choices)(picture, (0, 0, 80, 80))
+    cell = 4 * 100 / SIZE
+    error = np.abs(pose.points - to_picture(known[0], np.array([39.5, 39.5]), 100)) / cell
+    assert error.max() <= within + 1e-3
+    assert error.max() > within / 2 or refine == "dark"
+
+
+def test_many_pictures_of_any_size_come_back_in_their_order(cells: Callable[[int], np.ndarray]):
+    count = BATCH_SIZE + 3
+    rng = np.random.default_rng(3)
+    pictures = [rng.integers(0, 256, (*rng.integers(20, 90, 2), 3), np.uint8) for _ in range(count)]
+    centers, scales = rng.uniform(10, 50, (count, 2)), rng.uniform(0.2, 2, count)
+    runtime = KnownHeatmaps(cells(count))
+    points, scores = PoseEstimator(runtime).predict(pictures, centers, scales)
+    expected = [
+        to_picture(known, center, 250 * scale)
+        for known, center, scale in zip(cells(count), centers, scales, strict=True)
+    ]
+    np.testing.assert_allclose(points, expected, atol=2e-3)
+    assert scores.shape == (count, 16)
+    assert (points.dtype, scores.dtype) == (np.float32, np.float32)
+    for seen, one, center, scale in zip(runtime.crops, pictures, centers, scales, strict=True):
+        np.testing.assert_array_equal(seen, crop(one, center, scale, size=SIZE))
+
+
+def test_no_pictures_are_no_poses(cells: Callable[[int], np.ndarray]):
+    points, scores = PoseEstimator(KnownHeatmaps(cells(1))).predict(
+        [], np.zeros((0, 2)), np.zeros(0)
+    )
+    assert points.shape == (0, 16, 2)
+    assert scores.shape == (0, 16)
+
+
+# The flip test.
+
+
+def test_a_flip_test_of_a_perfect_network_changes_nothing(
+    dot_finder: Runtime, dotted_person: Callable[..., tuple[Person, np.ndarray]]
+):
+    for number in range(3):
+        person, picture = dotted_person(number)
+        plain = PoseEstimator(dot_finder, refine="dark")
+        flipping = PoseEstimator(dot_finder, refine="dark", flip_test=True)
+        there = [person.center[None], np.array([person.scale])]
+        points, scores = plain.predict([picture], *there)
+        flipped, flipped_scores = flipping.predict([picture], *there)
+        seen = person.labelled
+        np.testing.assert_allclose(points[0, seen], person.points[seen], atol=0.3)
+        np.testing.assert_allclose(flipped[0, seen], points[0, seen], atol=0.05)
+        np.testing.assert_allclose(flipped_scores, scores, atol=0.05)
+        assert (scores[0, ~seen] == 0).all()
+        assert (scores[0, seen] > 0.8).all()
+
+
+def test_a_flip_test_averages_the_crop_and_its_mirror_image_with_sides_swapped(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray]
+):
+    known = cells(1)
+    mirrored = known[:, MPII.flip_order] * [-1, 1] + [63, 0]
+    runtime = KnownHeatmaps(np.concatenate([known, mirrored]))
+    pose = PoseEstimator(runtime, flip_test=True)(picture, (30, 10, 60, 88))
+    np.testing.assert_array_equal(runtime.crops[1], runtime.crops[0][:, ::-1])
+    np.testing.assert_allclose(
+        pose.points, to_picture(known[0], np.array([59.5, 53.5]), 110), atol=1e-3
+    )
+    np.testing.assert_allclose(pose.scores, np.exp(-(0.25**2)), atol=1e-4)
+    # Where the two disagree each has half a vote.
+    apart = known.copy()
+    apart[:, 0] = [5, 5]
+    mirrored[:, MPII.flip_order[0]] = [63 - 50, 50]
+    halved = PoseEstimator(KnownHeatmaps(np.concatenate([apart, mirrored])), flip_test=True)(
+        picture
+    )
+    assert halved.scores[0] == pytest.approx(0.5, abs=1e-3)
+    np.testing.assert_allclose(halved.scores[1:], np.exp(-(0.25**2)), atol=1e-4)
+
+
+# What is refused.
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (np.zeros((40, 30), np.uint8), r"\(H, W, 3\) uint8, got \(40, 30\) uint8"),
+        (np.zeros((40, 30, 4), np.uint8), r"got \(40, 30, 4\) uint8"),
+        (np.zeros((40, 30, 3), np.float32), r"got \(40, 30, 3\) float32"),
+        (np.zeros((0, 30, 3), np.uint8), r"got \(0, 30, 3\) uint8"),
+    ],
+)
+def test_what_is_no_picture_is_refused(dot_finder: Runtime, image: np.ndarray, told: str):
+    estimator = PoseEstimator(dot_finder)
+    with pytest.raises(ValueError, match=told):
+        estimator(image)
+    with pytest.raises(ValueError, match=told):
+        estimator.predict([image], np.zeros((1, 2)), np.ones(1))
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 0, 0, 5), (0, 0, 5, -1), (0, 0, float("nan"), 5), (float("inf"), 0, 5, 5)]
+)
+def test_a_box_without_area_is_refused(
+    dot_finder: Runtime, picture: np.ndarray, box: tuple[float, float, float, float]
+):
+    with pytest.raises(ValueError, match=r"x y w h must be finite, and w and h above 0 px"):
+        PoseEstimator(dot_finder)(picture, box)
+
+
+@pytest.mark.parametrize(("centers", "scales"), [((2, 2), (1,)), ((1, 2), (2,)), ((2,), (1,))])
+def test_numbers_that_do_not_fit_are_refused(
+    dot_finder: Runtime, picture: np.ndarray, centers: tuple[int, ...], scales: tuple[int, ...]
+):
+    with pytest.raises(
+        ValueError, match=r"1 pictures need centers \(1, 2\) and scales \(1,\), got"
+    ):
+        PoseEstimator(dot_finder).predict([picture], np.ones(centers), np.ones(scales))
+
+
+# Model files.
+
+
+def test_the_newest_model_is_the_last_one_trained(tmp_path: Path):
+    with pytest.raises(ValueError, match=r"no model in .*/\*/best\.keras; name one with --model"):
+        newest_model(tmp_path)
+    for age, name in ((50, "b"), (10, "c"), (90, "a")):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "best.keras"
+        path.touch()
+        os.utime(path, (1e9 - age, 1e9 - age))
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "last.keras").touch()
+    assert newest_model(tmp_path) == tmp_path / "c" / "best.keras"
+
+
+def test_without_a_path_the_newest_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime, picture: np.ndarray
+):
+    asked = []
+
+    def load(path: str | Path) -> Runtime:
+        asked.append(Path(path))
+        return dot_finder
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hourglass.estimator.load_runtime", load)
+    with pytest.raises(ValueError, match="no model in models"):
+        PoseEstimator.load()
+    (tmp_path / "models" / "hg4").mkdir(parents=True)
+    (tmp_path / "models" / "hg4" / "best.keras").touch()
+    assert PoseEstimator.load()(picture).points.shape == (16, 2)
+    PoseEstimator.load("some.keras")
+    assert asked == [Path("models/hg4/best.keras"), Path("some.keras")]
+
+
+def test_a_trained_model_loads_and_finds_joints(micro_run: Any, picture: np.ndarray):
+    estimator = PoseEstimator.load(micro_run.folder / "best.keras")
+    pose = estimator(picture)
+    assert pose.points.shape == (16, 2)
+    assert np.isfinite(pose.points).all()
+    assert ((pose.scores >= 0) & (pose.scores <= 1)).all()
+    with pytest.raises(ValueError, match=r"none\.keras: no such model file"):
+        PoseEstimator.load(micro_run.folder / "none.keras")
+
+
+def test_the_way_to_a_pose_starts_without_tensorflow():
+    code = (
+        "import sys, hourglass.estimator, hourglass.predict, hourglass.drawing;"
+        "print([name for name in ('tensorflow', 'keras', 'jax', 'ray') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,560 @@
+"""Training: what a run writes, that it survives a kill, and what it refuses to do."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+
+from hourglass.callbacks import PCKH, PCKH_STRICT, VALIDATION_LOSS
+from hourglass.checkpoint import TrainingState, load_model
+from hourglass.config import (
+    AugmentConfig,
+    Config,
+    NetworkConfig,
+    TrainConfig,
+    from_json,
+    preset,
+    to_json,
+)
+from hourglass.devices import Devices
+from hourglass.train import Run, main, train
+
+NUMBERS = [
+    *("epoch", "loss", "loss_stack_1", "loss_stack_2"),
+    *("images_per_second", "input_wait", VALIDATION_LOSS, PCKH, PCKH_STRICT, "learning_rate"),
+]
+NANO = Config(
+    NetworkConfig(stacks=1, channels=4, depth=1, input_size=16),
+    augment=AugmentConfig(0, 0, 0, 0, 0, 0),
+    train=TrainConfig(epochs=2, batch_size=4, precision="float32"),
+)
+"""The cheapest training."""
+
+
+@pytest.fixture
+def copied_run(micro_run: Run, tmp_path: Path) -> Path:
+    """The folder of a finished run of three epochs, to be changed."""
+    folder = tmp_path / "models" / "micro"
+    shutil.copytree(micro_run.folder, folder)
+    return folder
+
+
+def history_of(folder: Path) -> list[dict[str, float]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def losses_of(folder: Path) -> np.ndarray:
+    """Training and validation losses, a row per epoch."""
+    names = ("loss", "loss_stack_1", VALIDATION_LOSS)
+    return np.array([[row[name] for name in names] for row in history_of(folder)])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def state_of(folder: Path) -> dict[str, float]:
+    import zipfile
+
+    with zipfile.ZipFile(folder / "last.keras") as archive:
+        return json.loads(archive.read("training.json"))
+
+
+def change(config: Config, **changes: Any) -> Config:
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+
+
+def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs a script of its own, for what cannot happen in this process."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+
+
+def events_of(board: Path) -> Any:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(board), size_guidance={"tensors": 0})
+    events.Reload()
+    return events
+
+
+# What a run leaves behind.
+
+
+def test_a_run_leaves_its_models_choices_and_history(micro_run: Run, micro_config: Config):
+    names = {"config.json", "history.csv", "best.keras", "last.keras"}
+    assert {path.name for path in micro_run.folder.iterdir()} == names
+    text = (micro_run.folder / "config.json").read_text(encoding="utf-8")
+    assert from_json(text, where="config.json") == micro_config
+    assert micro_run.seconds > 0
+    rows = history_of(micro_run.folder)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert list(rows[0]) == NUMBERS
+    for row in rows:
+        assert np.isfinite(list(row.values())).all()
+        assert row["loss"] == pytest.approx(row["loss_stack_1"] + row["loss_stack_2"], rel=1e-4)
+        assert 0 <= row[PCKH_STRICT] <= row[PCKH] <= 100
+        assert 0 <= row["input_wait"] <= 1
+    assert rows[2]["loss"] < rows[0]["loss"]
+    best = max(rows, key=lambda row: row[PCKH])
+    assert micro_run.state == TrainingState(3, best[PCKH], int(best["epoch"]))
+    assert state_of(micro_run.folder) == dataclasses.asdict(micro_run.state)
+    for name in ("best.keras", "last.keras"):
+        network, config = load_model(micro_run.folder / name)
+        assert config == micro_config
+        assert all(np.isfinite(weight).all() for weight in network.get_weights())
+
+
+def test_a_cosine_rises_for_an_epoch_and_falls_to_0(micro_run: Run, micro_config: Config):
+    rates = [row["learning_rate"] for row in history_of(micro_run.folder)]
+    highest = micro_config.train.learning_rate
+    np.testing.assert_allclose(rates, [highest, highest / 2, 0], atol=1e-9)
+
+
+def test_tensorboard_has_every_number_and_the_pictures(micro_run: Run):
+    events = events_of(micro_run.board)
+    tags = {
+        "loss": "loss/loss",
+        "loss_stack_1": "loss/loss_stack_1",
+        "loss_stack_2": "loss/loss_stack_2",
+        VALIDATION_LOSS: "loss/val_loss",
+        PCKH: "pckh/validation@0.5",
+        PCKH_STRICT: "pckh/validation@0.1",
+        "learning_rate": "training/learning_rate",
+        "images_per_second": "training/images_per_second",
+        "input_wait": "training/input_wait",
+    }
+    rows = history_of(micro_run.folder)
+    for name, tag in tags.items():
+        found = events.Tensors(tag)
+        assert [one.step for one in found] == [1, 2, 3]
+        values = [float(tf.make_ndarray(one.tensor_proto)) for one in found]
+        np.testing.assert_allclose(values, [row[name] for row in rows], rtol=1e-5)
+    (pictures,) = set(events.Tags()["tensors"]) - set(tags.values())
+    for found in events.Tensors(pictures):
+        width, height, *encoded = tf.make_ndarray(found.tensor_proto)
+        assert (int(width), int(height), len(encoded)) == (768, 256, 8)
+        panels = [tf.io.decode_png(one).numpy() for one in encoded]
+        assert len({panel.tobytes() for panel in panels}) == 8
+        # The first panel is a person's crop: its dots are as colourful as they were drawn.
+        assert np.ptp(panels[0][:, :256].astype(int), axis=-1).max() > 200
+
+
+# Going on.
+
+KILLED = """
+import os, signal, sys
+from hourglass import callbacks
+from hourglass.config import PRESETS, from_json
+from hourglass.train import main
+
+PRESETS["tiny"] = from_json(open(sys.argv[1]).read(), where=sys.argv[1])
+real, steps = callbacks.StopOnNonFinite.on_train_batch_end, []
+
+def on_train_batch_end(self, batch, logs=None):
+    real(self, batch, logs)
+    steps.append(batch)
+    if len(steps) == 5:  # the second of three steps of the second epoch
+        os.kill(os.getpid(), signal.SIGKILL)
+
+callbacks.StopOnNonFinite.on_train_batch_end = on_train_batch_end
+main(["--preset", "tiny", "--run", "micro", *sys.argv[2:]])
+"""
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    micro_run: Run, shards: Path, tmp_path: Path
+):
+    models, logs = tmp_path / "models", tmp_path / "logs"
+    folder = models / "micro"
+    where = ("--data", shards, "--models", models, "--logs", logs)
+    killed = python(KILLED, micro_run.folder / "config.json", *where)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [row["epoch"] for row in history_of(folder)] == [1]
+    assert state_of(folder)["epoch"] == 1
+    # As a kill between the writing of two files would leave it: a row too many, half a file.
+    with (folder / "history.csv").open("a") as file:
+        file.write("2" + ",999" * (len(NUMBERS) - 1) + "\n")
+    (folder / ".last.1.keras").write_bytes(b"half a file")
+
+    arguments = ["--resume", "--run", "micro", *map(str, where)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("3 epochs done")
+    assert f"best model   {folder / 'best.keras'}" in result.stdout
+
+    assert [row["epoch"] for row in history_of(folder)] == [1, 2, 3]
+    np.testing.assert_allclose(losses_of(folder), losses_of(micro_run.folder), rtol=1e-3)
+    rates, expected = (
+        [row["learning_rate"] for row in history_of(one)] for one in (folder, micro_run.folder)
+    )
+    np.testing.assert_allclose(rates, expected, atol=1e-9)
+    assert state_of(folder) == pytest.approx(state_of(micro_run.folder))
+    for name in ("best.keras", "last.keras"):
+        one, other = (load_model(where / name)[0] for where in (folder, micro_run.folder))
+        for mine, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+    steps = [one.step for one in events_of(logs / "micro").Tensors("loss/loss")]
+    assert steps == [1, 2, 3]
+
+
+def test_a_plateau_run_with_averaged_weights_goes_on(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # The folder as it was after the first epoch is set aside, and trained on from there.
+    from hourglass import callbacks
+
+    config = change(NANO, schedule="plateau", averaging=0.9, learning_rate=1e-2)
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    real_save = callbacks.save_model
+
+    def save(path: Path, *arguments: Any, **options: Any) -> None:
+        real_save(path, *arguments, **options)
+        if path.name == "last.keras" and not part.exists():
+            shutil.copytree(whole, part)
+
+    monkeypatch.setattr(callbacks, "save_model", save)
+    train(config, str(shards), folder=whole, board=tmp_path / "board")
+    train(config, str(shards), folder=part, board=tmp_path / "board2", resume=True)
+    assert [row["learning_rate"] for row in history_of(whole)] == [pytest.approx(1e-2)] * 2
+    np.testing.assert_allclose(
+        [[row["loss"], row[VALIDATION_LOSS]] for row in history_of(part)],
+        [[row["loss"], row[VALIDATION_LOSS]] for row in history_of(whole)],
+        rtol=1e-3,
+    )
+    one, other = (load_model(folder / "last.keras")[0] for folder in (whole, part))
+    for mine, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_a_run_is_never_overwritten(copied_run: Path, shards: Path, error_of: Callable[..., str]):
+    before = contents(copied_run)
+    line = error_of(
+        main,
+        *("--preset", "tiny", "--run", "micro", "--data", shards),
+        *("--models", copied_run.parent, "--logs", copied_run.parent.parent / "logs"),
+    )
+    assert line == (
+        f"{copied_run} holds a run already; go on with --resume, or name another with --run"
+    )
+    assert contents(copied_run) == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--learning-rate", 0.5, "learning_rate is 0.003 and cannot become 0.5 when resuming"),
+        ("--batch-size", 2, "batch_size is 4 and cannot become 2"),
+        ("--seed", 6, "seed is 5 and cannot become 6"),
+        ("--schedule", "plateau", "schedule is cosine and cannot become plateau"),
+        ("--precision", "mixed_bfloat16", "precision is float32 and cannot become mixed_bfloat16"),
+        ("--warmup-epochs", 3, "warmup_epochs is 1.0 and cannot become 3.0"),
+        ("--preset", "hg8", "preset"),
+    ],
+)
+def test_a_changed_choice_is_refused_when_resuming(
+    copied_run: Path,
+    shards: Path,
+    error_of: Callable[..., str],
+    option: str,
+    value: object,
+    told: str,
+):
+    before = contents(copied_run)
+    where = ("--run", "micro", "--models", copied_run.parent, "--logs", copied_run.parent)
+    line = error_of(main, "--resume", *where, "--data", shards, option, value)
+    assert told in line
+    assert contents(copied_run) == before
+
+
+@pytest.mark.parametrize(
+    "epochs", [(), ("--epochs", 3), ("--epochs", 2), ("--learning-rate", 3e-3)]
+)
+def test_a_finished_run_is_left_as_it_is(
+    copied_run: Path, shards: Path, error_of: Callable[..., str], epochs: tuple[object, ...]
+):
+    before = contents(copied_run)
+    where = ("--run", "micro", "--models", copied_run.parent, "--logs", copied_run.parent)
+    line = error_of(main, "--resume", *where, "--data", shards, *epochs)
+    assert f"{copied_run} has finished its" in line
+    assert "--epochs beyond 3 would go on" in line
+    assert contents(copied_run) == before
+
+
+def test_a_run_that_is_not_there_cannot_be_resumed(
+    shards: Path, tmp_path: Path, error_of: Callable[..., str]
+):
+    where = ("--models", tmp_path, "--logs", tmp_path, "--data", shards)
+    line = error_of(main, "--resume", "--run", "none", *where)
+    assert line == f"{tmp_path / 'none'}: no run to resume, config.json is missing"
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "config.json").write_text("{}")
+    line = error_of(main, "--resume", "--run", "odd", *where)
+    assert line.startswith(f"{tmp_path / 'odd' / 'config.json'}: not a configuration")
+
+
+# Losses that are no numbers.
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_models(
+    copied_run: Path, shards: Path, micro_config: Config, tmp_path: Path
+):
+    config = change(micro_config, epochs=5, learning_rate=1e30)
+    before = contents(copied_run)
+    last = copied_run / "last.keras"
+    with pytest.raises(
+        ValueError,
+        match=rf"the loss became (nan|inf) in step [23] of epoch 4; the last good checkpoint is "
+        rf"{last}; a lower --learning-rate may help",
+    ):
+        train(config, str(shards), folder=copied_run, board=tmp_path / "board", resume=True)
+    after = contents(copied_run)
+    for name in ("best.keras", "last.keras", "history.csv"):
+        assert after[name] == before[name]
+
+
+def test_weights_that_the_last_step_of_an_epoch_spoils_are_not_saved(shards: Path, tmp_path: Path):
+    # One step an epoch: its loss is still a number, the weights after it are of no use.
+    config = change(NANO, batch_size=13, learning_rate=1e30, warmup_epochs=0.0)
+    folder = tmp_path / "run"
+    with pytest.raises(ValueError, match="loss became (nan|inf) in .*; no checkpoint was made"):
+        train(config, str(shards), folder=folder, board=tmp_path / "board")
+    assert not list(folder.glob("*.keras"))
+
+
+# Devices.
+
+TWO_DEVICES = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+from hourglass import callbacks
+from hourglass.config import from_json
+from hourglass.devices import find_devices
+from hourglass.train import train
+
+config = from_json(open(sys.argv[1]).read(), where=sys.argv[1])
+losses = []
+real = callbacks.ShowProgress.on_train_batch_end
+
+def on_train_batch_end(self, batch, logs=None):
+    losses.append(float(logs["loss"]))
+    real(self, batch, logs)
+
+callbacks.ShowProgress.on_train_batch_end = on_train_batch_end
+replicas = []
+for count in (1, 2):
+    devices = find_devices([f"CPU:{number}" for number in range(count)])
+    replicas.append(devices.replicas)
+    root = Path(sys.argv[3]) / str(count)
+    train(config, sys.argv[2], folder=root, board=root / "board", devices=devices)
+print(json.dumps({"replicas": replicas, "losses": losses}))
+"""
+
+
+def test_one_and_two_devices_learn_the_same(write_shards: Callable[..., Any], tmp_path: Path):
+    # 42 people are ten steps of four; 5 to validate leave one for the last batch, and nobody for
+    # the second device.
+    write_shards(tmp_path / "shards", "train", [22, 20])
+    write_shards(tmp_path / "shards", "validation", [5], first=100)
+    config = change(NANO, epochs=1, learning_rate=1e-4, schedule="plateau")
+    (tmp_path / "config.json").write_text(to_json(config))
+    done = python(TWO_DEVICES, tmp_path / "config.json", tmp_path / "shards", tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["replicas"] == [1, 2]
+    losses = np.reshape(told["losses"], (2, 10))
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    assert len(set(losses[0])) == 10
+    one, two = (history_of(tmp_path / count)[0] for count in "12")
+    for name in ("loss", "loss_stack_1", VALIDATION_LOSS):
+        assert one[name] == pytest.approx(two[name], rel=1e-3)
+    assert one[PCKH] == pytest.approx(two[PCKH], abs=3)
+    for mine, theirs in zip(
+        *(load_model(tmp_path / count / "last.keras")[0].get_weights() for count in "12"),
+        strict=True,
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize(("batch_size", "replicas"), [(1, 2), (3, 2), (4, 3), (2, 8)])
+def test_a_batch_that_replicas_cannot_share_is_refused(
+    shards: Path, tmp_path: Path, batch_size: int, replicas: int
+):
+    devices = Devices(replicas=replicas, description="CPU", gpus=0, bfloat16=False)
+    with pytest.raises(
+        ValueError,
+        match=f"a batch of {batch_size} cannot be shared equally by {replicas} replicas; "
+        f"--batch-size must be a multiple of {replicas}",
+    ):
+        train(
+            change(NANO, batch_size=batch_size),
+            str(shards),
+            folder=tmp_path / "run",
+            board=tmp_path / "board",
+            devices=devices,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+# Data and folders that cannot be used.
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], list[str]]:
+    """The command's arguments for a new, very small run on a folder of shards."""
+    monkeypatch.setitem(sys.modules["hourglass.config"].PRESETS, "tiny", NANO)
+
+    def make(data: Path) -> list[str]:
+        where = ["--models", str(tmp_path / "models"), "--logs", str(tmp_path / "logs")]
+        return ["--preset", "tiny", "--data", str(data), *where]
+
+    return make
+
+
+def test_too_few_people_are_told(
+    shards: Path, arguments: Callable[[Path], list[str]], error_of: Callable[..., str]
+):
+    line = error_of(main, *arguments(shards), "--batch-size", 14)
+    assert line == (
+        f"{shards}/train*: 13 people do not fill one batch of 14; choose a smaller batch size"
+    )
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_missing_shards_are_told(
+    shards: Path,
+    tmp_path: Path,
+    arguments: Callable[[Path], list[str]],
+    error_of: Callable[..., str],
+    split: str,
+):
+    data = tmp_path / "data"
+    shutil.copytree(shards, data)
+    (data / f"{split}_0002_of_0002.tfrecords").unlink()
+    line = error_of(main, *arguments(data))
+    assert line.startswith("1 of 2 shards are missing, the first is ")
+    (data / f"{split}_0001_of_0002.tfrecords").unlink()
+    line = error_of(main, *arguments(data))
+    assert line.startswith(f"no shards match '{data}/{split}*'; build them with")
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("truncated", r"truncated, record \d ends at byte \d+ of \d+; build it again"),
+        ("another schema", "records of another schema, 'image/encoded' is missing"),
+        ("damaged", r"record \d is damaged \(checksum\); build it again"),
+    ],
+)
+def test_a_damaged_shard_is_named_in_a_line(
+    damaged_shards: Callable[[str, str], Path],
+    arguments: Callable[[Path], list[str]],
+    error_of: Callable[..., str],
+    split: str,
+    how: str,
+    told: str,
+):
+    import re
+
+    data = damaged_shards(split, how)
+    line = error_of(main, *arguments(data))
+    assert re.fullmatch(rf"{data}/{split}_0002_of_0002\.tfrecords: {told}", line)
+
+
+@pytest.mark.parametrize("option", ["--models", "--logs"])
+def test_a_folder_that_cannot_be_written_is_told(
+    shards: Path,
+    tmp_path: Path,
+    arguments: Callable[[Path], list[str]],
+    error_of: Callable[..., str],
+    option: str,
+):
+    (tmp_path / "file").touch()
+    line = error_of(main, *arguments(shards), option, tmp_path / "file")
+    assert line.startswith(f"{tmp_path / 'file' / 'tiny'}: cannot be written (")
+
+
+# The command's options.
+
+
+def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+
+    def fake(config: Config, data: str, **where: Any) -> Run:
+        asked.append((config, data, where))
+        return Run(where["folder"], where["board"], TrainingState(4, 61.25, 3), 12.3)
+
+    monkeypatch.setattr("hourglass.train.train", fake)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 0, result.output
+    expected = {"folder": Path("models/hg4"), "board": Path("logs/hg4"), "resume": False}
+    assert asked[-1] == (preset("hg4"), "tfrecords", expected)
+    assert result.stdout.splitlines() == [
+        "4 epochs done, 12 s; best PCKh@0.5 61.2 after epoch 3",
+        "best model   models/hg4/best.keras",
+        "last model   models/hg4/last.keras",
+        "history      models/hg4/history.csv",
+        "watch it     tensorboard --logdir logs",
+    ]
+    options = {
+        "epochs": 9,
+        "batch_size": 8,
+        "learning_rate": 0.02,
+        "schedule": "plateau",
+        "warmup_epochs": 2.5,
+        "precision": "mixed_bfloat16",
+        "xla": "on",
+        "seed": 77,
+    }
+    words = [
+        word
+        for name, value in options.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    CliRunner().invoke(
+        main,
+        ["--preset", "small", "--run", "r", "--models", "m", "--logs", "l", "--data", "d", *words],
+        catch_exceptions=False,
+    )
+    expected = {"folder": Path("m/r"), "board": Path("l/r"), "resume": False}
+    assert asked[-1] == (change(preset("small"), **options), "d", expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--epochs", "0"], "TrainConfig.epochs is 0, it must be 1 or more"),
+        (["--batch-size", "0"], "TrainConfig.batch_size is 0, it must be 1 or more"),
+        (["--learning-rate", "0"], "TrainConfig.learning_rate is 0.0, it must be above 0"),
+        (["--learning-rate", "nan"], "TrainConfig.learning_rate is nan, it must be a finite float"),
+        (["--seed", "-1"], "TrainConfig.seed is -1, it must be 0 to 2147483647"),
+        (["--preset", "huge"], "Invalid value for '--preset': 'huge' is not one of"),
+    ],
+)
+def test_choices_that_cannot_be_are_told(
+    words: list[str], told: str, error_of: Callable[..., str], tmp_path: Path
+):
+    assert told in error_of(main, *words, "--models", tmp_path)
+    assert not list(tmp_path.iterdir())
