@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -21,6 +22,7 @@ from hourglass.network import build_network
 from hourglass.skeleton import MPII
 
 SUFFIX = ".keras"
+WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "hourglass.json"
 STATE_MEMBER = "training.json"
 OPTIMIZER_MEMBER = "optimizer.npz"
@@ -104,7 +106,7 @@ def _member(path: str | Path, name: str) -> bytes:
     except KeyError as error:
         raise ValueError(f"{path}: not written by hourglass, {name} is not inside") from error
     except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a model file ({error})") from error
+        raise ValueError(f"{path}: not a model file, or a damaged one ({error})") from error
 
 
 def load_model(path: str | Path) -> tuple[keras.Model, Config]:
@@ -125,10 +127,32 @@ def load_weights(path: str | Path, network: keras.Model) -> None:
     Raises:
         ValueError: If the file's weights are damaged or of another shape.
     """
+    stored = _count_variables(_member(path, WEIGHTS_MEMBER), str(path))
+    if stored != len(network.weights):
+        raise ValueError(
+            f"{path}: weights cannot be loaded (there are {stored} arrays, the network that its "
+            f"configuration describes has {len(network.weights)})"
+        )
     try:
         network.load_weights(path)
     except Exception as error:  # Keras, h5py and zipfile each raise kinds of their own
         raise ValueError(f"{path}: weights cannot be loaded ({error})") from error
+
+
+def _count_variables(weights: bytes, where: str) -> int:
+    """Arrays in a weights file: Keras itself would leave what a network lacks unread."""
+    count = 0
+
+    def visit(_: str, item: h5py.Dataset | h5py.Group) -> None:
+        nonlocal count
+        count += isinstance(item, h5py.Dataset)
+
+    try:
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{where}: weights cannot be loaded ({error})") from error
+    return count
 
 
 def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) -> TrainingState:
@@ -138,8 +162,10 @@ def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) 
         ValueError: If the file holds no training, or one of another network or optimizer.
     """
     state = TrainingState(**json.loads(_member(path, STATE_MEMBER)))
-    plain, _ = load_model(path)
-    network.set_weights(plain.get_weights())
+    weights = load_model(path)[0].get_weights()
+    if [weight.shape for weight in weights] != [tuple(one.shape) for one in network.weights]:
+        raise ValueError(f"{path}: its network has another shape than the one to be trained")
+    network.set_weights(weights)
     with np.load(io.BytesIO(_member(path, OPTIMIZER_MEMBER))) as stored:
         values = [stored[name] for name in stored.files]
     variables = optimizer.variables

@@ -617,13 +617,14 @@ def test_a_picture_that_keeps_its_size_is_seen_to_change(source: Source, built: 
     [
         {"joints": [[5, 6]] * 16},
         {"center": [31, 21]},
-        {"image": "06.jpg"},
+        {"image": "copy.jpg"},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_changed_annotation_changes_its_shard_only(
     source: Source, built: Path, output: Path, changes: Entry
 ):
+    shutil.copy2(source.images / "05.jpg", source.images / "copy.jpg")
     entries = source.read("train")
     entries[5].update(changes)
     source.write("train", entries)

