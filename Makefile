@@ -21,7 +21,7 @@ demo: $(BIN)/.installed
 	$(BIN)/python -m hourglass.train --data $(DEMO)/tfrecords --preset tiny --run demo \
 	    --models $(DEMO)/models --logs $(DEMO)/logs
 	$(BIN)/python -m hourglass.evaluate --data '$(DEMO)/tfrecords/validation*' \
-	    --model $(DEMO)/models/demo/best.keras --flip-test
+	    --model $(DEMO)/models/demo/best.keras
 	$(BIN)/python -m hourglass.predict $(DEMO)/images/validation_0000[0-7].jpg \
 	    --model $(DEMO)/models/demo/best.keras --output $(DEMO)/predictions
 	@echo

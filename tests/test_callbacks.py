@@ -25,6 +25,7 @@ from hourglass.callbacks import (
     PCKH,
     PCKH_STRICT,
     VALIDATION_LOSS,
+    AverageWeights,
     Checkpoint,
     LearningRate,
     Plateau,
@@ -151,6 +152,73 @@ def test_validation_pools_joints_and_leaves_pelvis_and_thorax_out(
     counted = np.delete(people.labelled, wrong[:2], axis=1).sum()
     missed = people.labelled[:, wrong[2]].sum()
     assert logs[PCKH] == pytest.approx(100 * (1 - missed / counted))
+
+
+# Averaged weights.
+
+
+class Record(keras.callbacks.Callback):
+    """Keeps the weights after every step, and what a checkpoint would hold after every epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[np.ndarray] = []
+        self.epochs: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.steps.append(self.model.get_weights()[0])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        state = [variable.numpy() for variable in self.model.optimizer.variables]
+        self.epochs.append((self.model.get_weights(), state))
+
+
+def fit_averaged(
+    first: tuple[list[np.ndarray], list[np.ndarray]] | None = None, *, epoch: int = 0
+) -> Record:
+    """Fits a small model for three epochs of four steps, from the start or from a checkpoint."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(16, 3)), rng.normal(size=(16, 2))
+    start = keras.initializers.GlorotUniform(seed=1)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer=start)])
+    optimizer = keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.8)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, "mse", jit_compile=False)
+    if first:
+        model.set_weights(first[0])
+        for variable, value in zip(optimizer.variables, first[1], strict=True):
+            variable.assign(value)
+    record = Record()
+    model.fit(
+        x,
+        y,
+        batch_size=4,
+        epochs=3,
+        initial_epoch=epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=[AverageWeights(resumed=first is not None), record],
+    )
+    return record
+
+
+def test_an_epochs_end_sees_the_average_and_training_goes_on_with_the_weights():
+    record = fit_averaged()
+    averages = [record.steps[0]]
+    for weights in record.steps[1:]:
+        averages.append(0.8 * averages[-1] + 0.2 * weights)
+    for epoch in range(3):
+        kernel = record.epochs[epoch][0][0]
+        np.testing.assert_allclose(kernel, averages[4 * epoch + 3], atol=1e-5)
+        assert np.abs(kernel - record.steps[4 * epoch + 3]).max() > 1e-3
+
+
+def test_averaging_goes_on_where_it_was():
+    whole = fit_averaged()
+    rest = fit_averaged(whole.epochs[0], epoch=1)
+    np.testing.assert_allclose(rest.steps, whole.steps[4:], atol=1e-5)
+    for mine, theirs in zip(rest.epochs[-1][0], whole.epochs[-1][0], strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
 # Learning rate.

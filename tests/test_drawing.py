@@ -67,6 +67,11 @@ def test_bones_are_drawn_in_the_colour_of_their_side(
     assert tuple(draw_pose(black(300), pose)[y, x]) == colour
 
 
+def test_sides_are_told_apart_at_a_glance():
+    for one, other in ((LEFT, RIGHT), (LEFT, MIDDLE), (RIGHT, MIDDLE)):
+        assert np.abs(np.subtract(one, other)).max() >= 80
+
+
 def test_joints_are_dots_in_the_colour_of_their_side():
     pose = figure(600)
     drawn = draw_pose(black(600), pose)

@@ -233,6 +233,26 @@ def test_numbers_that_do_not_fit_are_refused(
         PoseEstimator(dot_finder).predict([picture], np.ones(centers), np.ones(scales))
 
 
+@pytest.mark.parametrize(
+    ("center", "scale", "told"),
+    [
+        ((60, 60), 0.0, "scale"),
+        ((60, 60), -1.0, "scale"),
+        ((60, 60), float("nan"), "scale"),
+        ((60, float("inf")), 1.0, "center"),
+    ],
+)
+def test_a_crop_that_cannot_be_is_refused(
+    dot_finder: Runtime,
+    picture: np.ndarray,
+    center: tuple[float, float],
+    scale: float,
+    told: str,
+):
+    with pytest.raises(ValueError, match=told):
+        PoseEstimator(dot_finder).predict([picture], np.array([center]), np.array([scale]))
+
+
 # Model files.
 
 

@@ -391,6 +391,21 @@ def test_people_are_shuffled_across_the_whole_epoch(numbered: Path, data: dict[s
     assert len(firsts) > 1
 
 
+def test_shards_are_read_in_another_order_every_epoch(numbered: Path):
+    config = numbered_config(read_shards=1, shuffle_buffer=1)
+    orders = [order_of(numbered, config, first_epoch=epoch) for epoch in range(6)]
+    assert len({tuple(number // 10 for number in order[::10]) for order in orders}) > 2
+
+
+def test_a_person_looks_different_every_epoch(
+    tmp_path: Path, config: Config, write_shards: Callable[..., list[Person]]
+):
+    write_shards(tmp_path, "train", [1])
+    alone = dataclasses.replace(config, train=TrainConfig(batch_size=1))
+    images, _, _ = rows(training_dataset(f"{tmp_path}/train*", alone, epochs=4))
+    assert len({image.tobytes() for image in images}) == 4
+
+
 def test_a_shuffle_holds_encoded_records(
     shards: Path, config: Config, monkeypatch: pytest.MonkeyPatch
 ):

@@ -40,13 +40,13 @@ def test_from_annotations_to_a_drawn_picture(tmp_path: Path, monkeypatch: pytest
         *("--annotations", data / "annotations", "--images", data / "images"),
         *("--output", tmp_path / "tfrecords", "--train-shards", 2, "--val-shards", 2),
     )
-    assert out.startswith("23 people in 4 shards (4 built, 0 kept)")
+    assert "23 people in 4 shards (4 built, 0 kept)" in out
     assert len(list((tmp_path / "tfrecords").glob("*.tfrecords"))) == 4
 
     # From here on all folders are the commands' own defaults.
     monkeypatch.chdir(tmp_path)
     out = run(hourglass.train.main, *("--preset", "tiny", "--epochs", 2, "--batch-size", 8))
-    assert out.startswith("2 epochs done")
+    assert "2 epochs done" in out
     with Path("models/tiny/history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[1]["loss"]) < float(rows[0]["loss"])
