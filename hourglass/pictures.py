@@ -6,7 +6,9 @@ Sizes are checked before pixels are decoded, so that a hostile file cannot fill 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,25 @@ MIN_SIDE = 16
 MAX_PIXELS = 150_000_000
 """Largest picture: more than any camera takes, and about half a gigabyte when decoded."""
 
+MAX_SIDE = 65_500
+"""Longest side of a picture, px: the JPEG format's own limit."""
+
 JPEG_QUALITY = 95
 """Quality at which pictures of other kinds are stored."""
+
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow's decoders raise on damaged bytes: each has kinds of its own."""
+
+START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+"""JPEG's markers. Pillow passes a file whose end is lost, which other decoders then refuse."""
 
 
 @dataclass(frozen=True)
@@ -93,27 +112,40 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def _decode(data: bytes, where: str) -> Image.Image:
+    image = _open(data, where)
+    _require_size(image, where)
+    try:
+        image.load()
+    except DECODER_ERRORS as error:
+        raise ValueError(f"{where}: picture is damaged ({error})") from error
+    if image.format == "JPEG" and data.rfind(END_OF_IMAGE) < data.rfind(START_OF_SCAN):
+        raise ValueError(f"{where}: picture is damaged (the JPEG has no end)")
+    return image
+
+
+def _open(data: bytes, where: str) -> Image.Image:
+    """The picture's header; its pixels are not decoded yet."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
-        _require_size(image, where)
-        image.load()
+            return Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{where}: picture is larger than {MAX_PIXELS} pixels") from error
+        raise ValueError(
+            f"{where}: picture is larger than {MAX_PIXELS} pixels ({error})"
+        ) from error
     except Image.UnidentifiedImageError as error:
         raise ValueError(f"{where}: not a picture that can be read") from error
-    except (OSError, SyntaxError, EOFError) as error:
+    except DECODER_ERRORS as error:
         raise ValueError(f"{where}: picture is damaged ({error})") from error
-    return image
 
 
 def _require_size(image: Image.Image, where: str) -> None:
     width, height = image.size
-    if min(width, height) < MIN_SIDE or width * height > MAX_PIXELS:
+    shortest, longest = sorted((width, height))
+    if shortest < MIN_SIDE or longest > MAX_SIDE or width * height > MAX_PIXELS:
         raise ValueError(
             f"{where}: picture is {width}×{height} pixels, each side must be {MIN_SIDE} or more "
-            f"and the area {MAX_PIXELS} or less"
+            f"and {MAX_SIDE} or less, and the area {MAX_PIXELS} or less"
         )
 
 

@@ -100,6 +100,17 @@ def test_a_model_opens_in_plain_keras(saved: Path, network: keras.Model, images:
     assert all(weight.dtype == "float32" for weight in plain.weights)
 
 
+def test_a_network_that_was_compiled_comes_back_too(tmp_path: Path):
+    # A program that trains on its own need not know that Keras saves the optimizer as well.
+    compiled = build_network(SMALL.network, seed=5)
+    compiled.compile(keras.optimizers.Adam(), "mse")
+    compiled.optimizer.build(compiled.trainable_variables)
+    save_model(tmp_path / "own.keras", compiled, SMALL)
+    loaded, _ = load_model(tmp_path / "own.keras")
+    for one, other in zip(loaded.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_weights_fit_a_network_of_another_precision(
     saved: Path, network: keras.Model, images: np.ndarray
 ):

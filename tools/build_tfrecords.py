@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import socket
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import numpy as np
@@ -27,8 +30,15 @@ from tools.mpii import find_annotations, read_people
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".partial"
+OWN_FILES = re.compile(
+    rf"(train|validation)_\d+_of_\d+{re.escape(SUFFIX)}(\.\d+{re.escape(TEMPORARY)})?"
+    rf"|{re.escape(MANIFEST)}\.\d+{re.escape(TEMPORARY)}"
+)
+"""Names of shards and of what a killed run leaves; other files in the folder are not touched."""
+
 PICTURES_PER_CHECK = 64
 READ_SIZE = 2**20
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -189,7 +199,12 @@ def _begin(
     source = _source_hash((one for group in people.values() for one in group), signatures)
     last = _read_manifest(output / MANIFEST)
     if last and last.source == source:
-        return last
+        # A picture may have been mended without a change of its size and time.
+        bad = _check_pictures(images, sorted(last.bad_pictures)) if last.bad_pictures else {}
+        manifest = replace(last, bad_pictures=bad)
+        if manifest != last:
+            _write_manifest(output, manifest)
+        return manifest
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         source=source,
@@ -286,8 +301,8 @@ def _checksum(path: Path) -> str:
 
 def _remove_others(output: Path, kept: dict[str, Shard]) -> None:
     """Shards of another plan, and what a killed run left, must not be taken for this one's."""
-    for path in [*output.glob(f"*{SUFFIX}"), *output.glob(f"*{TEMPORARY}")]:
-        if path.name not in kept:
+    for path in output.iterdir():
+        if OWN_FILES.fullmatch(path.name) and path.name not in kept:
             path.unlink()
 
 
@@ -312,12 +327,28 @@ def _ray(address: str | None) -> Any:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
+            _require_answer(address)
             return ray.init(address=address, **quiet)
         return ray.init(
             address="local", include_dashboard=False, object_store_memory=256 * 2**20, **quiet
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ValueError(f"no Ray cluster answers at {address or 'local'!r} ({error})") from error
+
+
+def _require_answer(address: str) -> None:
+    """Fails at once where nobody listens; Ray itself would go on trying for minutes.
+
+    Raises:
+        ConnectionError: If nobody does.
+        ValueError: If the address has a port that is no number.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        try:
+            socket.create_connection((parts.hostname, parts.port), CONNECT_SECONDS).close()
+        except OSError as error:
+            raise ConnectionError(str(error)) from error
 
 
 def _check_pictures(images: Path, names: list[str]) -> dict[str, str]:

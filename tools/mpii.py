@@ -7,7 +7,6 @@ true centre.
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,9 @@ CENTER_SHIFT = 15.0
 
 FILES = {"train": ("train.json",), "validation": ("validation.json", "valid.json")}
 """File names of each split, as MPII users have them."""
+
+LARGEST = 1e6
+"""No picture has as many px a side; larger numbers would not survive float32."""
 
 MISSING = (-1.0, -1.0)
 """What a joint without label reads in the file, and in a `Person`."""
@@ -62,7 +64,7 @@ def read_people(path: Path) -> list[Person]:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: not JSON ({error})") from error
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: must be a list of people, got {_short(entries)}")
@@ -76,13 +78,13 @@ def _person(entry: Any, where: str) -> Person:
         if field not in entry:
             raise ValueError(f"{where}: field {field!r} is missing")
     image = entry["image"]
-    if not isinstance(image, str) or not image:
+    if not _is_file_name(image):
         raise ValueError(f"{where}: 'image' is {_short(image)}, it must be a file name")
     joints = _numbers(entry["joints"], (len(MPII.joints), 2), "joints", where)
     _numbers(entry["joints_vis"], (len(MPII.joints),), "joints_vis", where)
     center = _numbers(entry["center"], (2,), "center", where)
     scale = float(_numbers(entry["scale"], (), "scale", where))
-    if scale <= 0:
+    if np.float32(scale) <= 0:
         raise ValueError(f"{where}: 'scale' is {scale}, it must be above 0 (height / 200 px)")
     labelled = ~(joints == MISSING).all(axis=1)
     return Person(
@@ -99,13 +101,26 @@ def _numbers(value: Any, shape: tuple[int, ...], field: str, where: str) -> np.n
     if not shape:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{where}: {field!r} has {_short(value)}, it must be a number")
-        if not math.isfinite(value):
-            raise ValueError(f"{where}: {field!r} has {value}, it must be finite")
+        if not abs(value) <= LARGEST:
+            raise ValueError(
+                f"{where}: {field!r} has {_short(value)}, it must be finite and {LARGEST:g} or less"
+            )
         return np.float64(value)  # type: ignore[return-value]
     if not isinstance(value, list) or len(value) != shape[0]:
         count = f"{len(value)} entries" if isinstance(value, list) else _short(value)
         raise ValueError(f"{where}: {field!r} has {count}, it must have {shape[0]}")
     return np.array([_numbers(entry, shape[1:], field, where) for entry in value])
+
+
+def _is_file_name(value: Any) -> bool:
+    """Whether an operating system could take it: text that encodes, without a NUL."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _short(value: Any) -> str:
