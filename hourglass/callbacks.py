@@ -10,6 +10,7 @@ import csv
 import math
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import keras
@@ -17,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from loguru import logger
 
+from hourglass import config
 from hourglass.checkpoint import TrainingState, save_model
 from hourglass.config import Config
 from hourglass.console import Progress
@@ -57,14 +59,17 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         loss = (logs or {}).get("loss", 0.0)
-        if math.isfinite(loss):
-            return
-        last = self._folder / LAST
-        good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was made"
-        raise ValueError(
-            f"the loss became {loss} in step {batch + 1} of epoch {self._epoch + 1}; {good}; "
-            "a lower --learning-rate may help"
-        )
+        if not math.isfinite(loss):
+            refuse_non_finite(
+                f"the loss became {loss} in step {batch + 1}", self._epoch, self._folder
+            )
+
+
+def refuse_non_finite(what: str, epoch: int, folder: Path) -> NoReturn:
+    """Raises the error of a training that went wrong in `epoch`, counted from 0."""
+    last = folder / LAST
+    good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was made"
+    raise ValueError(f"{what} of epoch {epoch + 1}; {good}; a lower --learning-rate may help")
 
 
 class Throughput(keras.callbacks.Callback):
@@ -176,30 +181,45 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Writes `history.csv`, `best.keras` and, last of all, `last.keras`, which resuming trusts.
+    """Writes `config.json`, `history.csv`, `best.keras` and, last of all, `last.keras`.
+
+    Resuming trusts `last.keras`: what the other files hold beyond it is dropped.
 
     Args:
         folder: The run's folder.
-        config: All choices of the run.
+        choices: All choices of the run.
         state: Where the training stands at its start.
         history: Rows of the epochs done before.
     """
 
     def __init__(
-        self, folder: Path, config: Config, *, state: TrainingState, history: list[Logs]
+        self, folder: Path, choices: Config, *, state: TrainingState, history: list[Logs]
     ) -> None:
         super().__init__()
         self.folder = folder
-        self._config = config
+        self._config = choices
         self.state = state
         self.history = history
-        self._plain = build_network(config.network)
+        self._plain = build_network(choices.network)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        target = self.folder / config.FILE
+        temporary = target.with_name(f".{target.name}")
+        temporary.write_text(config.to_json(self._config), encoding="utf-8")
+        temporary.replace(target)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
+        weights = self.model.get_weights()
+        sound = math.isfinite(logs[VALIDATION_LOSS])
+        if not sound or not all(np.isfinite(weight).all() for weight in weights):
+            what = (
+                f"weights or validation loss ({logs[VALIDATION_LOSS]}) became nan or inf at the end"
+            )
+            refuse_non_finite(what, epoch, self.folder)
+        self._plain.set_weights(weights)
         self.history.append({"epoch": epoch + 1, **logs})
         write_history(self.folder / HISTORY, self.history)
-        self._plain.set_weights(self.model.get_weights())
         score = logs[PCKH]
         is_best = score > self.state.best_score or not self.state.best_epoch
         self.state = TrainingState(
@@ -248,6 +268,10 @@ class Board(keras.callbacks.Callback):
         input_size: int,
     ) -> None:
         super().__init__()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error
         self._writer = tf.summary.create_file_writer(str(folder))
         self._heatmaps = model
         count = min(PICTURES, len(people))

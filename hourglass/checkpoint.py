@@ -140,12 +140,12 @@ def load_weights(path: str | Path, network: keras.Model) -> None:
 
 
 def _count_variables(weights: bytes, where: str) -> int:
-    """Arrays in a weights file: Keras itself would leave what a network lacks unread."""
+    """The network's arrays in a weights file; Keras leaves those that a network lacks unread."""
     count = 0
 
-    def visit(_: str, item: h5py.Dataset | h5py.Group) -> None:
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
         nonlocal count
-        count += isinstance(item, h5py.Dataset)
+        count += isinstance(item, h5py.Dataset) and not name.startswith("optimizer/")
 
     try:
         with h5py.File(io.BytesIO(weights), "r") as file:

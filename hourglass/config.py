@@ -12,6 +12,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+FILE = "config.json"
+"""Name of the file in a run's folder that holds its configuration."""
+
 STRIDE = 4
 """Input pixels per heatmap cell: the stem halves the picture twice (Newell et al., ECCV 2016)."""
 

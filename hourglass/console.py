@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -126,3 +127,15 @@ class Progress:
             f"{self._title}: {self._done}/{self._total} {self._unit}, "
             f"{rate:.1f}/s, {left:.0f} s left{note}"
         )
+
+
+def write_file(path: Path, text: str) -> None:
+    """Writes what a command was asked to write.
+
+    Raises:
+        ValueError: If it cannot; names the file.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error

@@ -84,7 +84,8 @@ class PoseEstimator:
             ValueError: If the picture is not such an array or the box is not a box.
         """
         _require_picture(image)
-        box = box or (0, 0, image.shape[1], image.shape[0])
+        x, y, width, height = (0, 0, *image.shape[1::-1]) if box is None else map(float, box)
+        box = (x, y, width, height)
         center, scale = box_to_crop(box)
         points, scores = self.predict([image], center[None], np.array([scale]))
         return Pose(points=points[0], scores=scores[0], skeleton=MPII, box=box)
@@ -112,6 +113,10 @@ class PoseEstimator:
                 f"{len(images)} pictures need centers ({len(images)}, 2) and scales "
                 f"({len(images)},), got {centers.shape} and {scales.shape}"
             )
+        if not np.isfinite(centers).all():
+            raise ValueError("every one of the centers must be a finite number of px")
+        if not (np.isfinite(scales) & (scales > 0)).all():
+            raise ValueError("every one of the scales must be finite and above 0 (height / 200 px)")
         size = self._runtime.config.network.input_size
         joints = self._runtime.config.network.joints
         points = np.zeros((len(images), joints, 2), np.float32)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import numpy as np
 
-from hourglass.console import Progress, command, quiet_stderr
+from hourglass.console import Progress, command, quiet_stderr, write_file
 from hourglass.decoding import Refinement
 from hourglass.estimator import BATCH_SIZE, PoseEstimator, newest_model
 from hourglass.metrics import GROUPS, HEAD_SIZE_PER_SCALE, Score, pck, pckh, torso_size
@@ -186,7 +186,7 @@ def main(data: str, model: Path | None, flip_test: bool, json_file: Path | None)
     click.echo(format_table(evaluation))
     click.echo(f"{evaluation.people} people of {data}, model {model}")
     if json_file:
-        json_file.write_text(json.dumps(to_dict(evaluation), indent=1) + "\n", encoding="utf-8")
+        write_file(json_file, json.dumps(to_dict(evaluation), indent=1) + "\n")
         click.echo(f"numbers in {json_file}")
 
 

@@ -11,7 +11,7 @@ import click
 import numpy as np
 from PIL import Image
 
-from hourglass.console import Progress, command, quiet_stderr
+from hourglass.console import Progress, command, quiet_stderr, write_file
 from hourglass.drawing import MIN_SCORE, draw_pose
 from hourglass.estimator import Box, PoseEstimator, newest_model
 from hourglass.pictures import JPEG_QUALITY, read_picture
@@ -172,7 +172,10 @@ def main(
         click.echo(format_pose(prediction))
     if json_file:
         results = [prediction.to_dict() for prediction in done]
-        json_file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        try:
+            write_file(json_file, json.dumps(results, indent=1) + "\n")
+        except ValueError as error:
+            failed.append(str(error))
     click.echo(f"{len(done)} of {len(images)} pictures done, drawn in {output}, model {model}")
     if failed:
         raise click.ClickException("\n".join(failed))

@@ -237,8 +237,10 @@ def steps_per_epoch(people: int, batch_size: int, pattern: str) -> int:
 
 
 def _shuffled_records(paths: list[str], config: Config, epoch: tf.Tensor) -> tf.data.Dataset:
-    seed = tf.constant(config.train.seed, tf.int64)
-    order = tf.random.experimental.stateless_shuffle(paths, seed=tf.stack([seed, epoch]))
+    # TensorFlow would mix its global seed into the order, and fails where one is a tensor.
+    tf.compat.v1.set_random_seed(None)
+    seed = tf.stack([tf.constant(config.train.seed, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(paths, seed=seed)
     records = tf.data.Dataset.from_tensor_slices(order).interleave(
         tf.data.TFRecordDataset,
         cycle_length=min(config.data.read_shards, len(paths)),
@@ -246,7 +248,9 @@ def _shuffled_records(paths: list[str], config: Config, epoch: tf.Tensor) -> tf.
         deterministic=True,
     )
     return records.shuffle(
-        config.data.shuffle_buffer, seed=seed + epoch, reshuffle_each_iteration=False
+        config.data.shuffle_buffer,
+        seed=tf.random.stateless_uniform((), seed, maxval=2**31, dtype=tf.int64),
+        reshuffle_each_iteration=False,
     )
 
 

@@ -123,7 +123,7 @@ def naming_damage(paths: list[str]) -> Iterator[None]:
     """Turns TensorFlow's word for damaged bytes into one that names the shard.
 
     Raises:
-        ValueError: If the body came upon damage.
+        ValueError: If the body came upon damage, or upon a picture that is none.
     """
     import tensorflow as tf
 
@@ -131,6 +131,11 @@ def naming_damage(paths: list[str]) -> Iterator[None]:
         yield
     except tf.errors.DataLossError as error:
         raise ValueError(find_damage(paths)) from error
+    except tf.errors.InvalidArgumentError as error:
+        bad = _find_bad_picture(paths)
+        if bad is None:
+            raise
+        raise ValueError(bad) from error
 
 
 def find_damage(paths: list[str]) -> str:
@@ -151,3 +156,18 @@ def find_damage(paths: list[str]) -> str:
                     return f"{path}: record {count} is damaged (checksum); build it again"
                 count += 1
     return "the shards' checksums are right, but a record cannot be decoded"
+
+
+def _find_bad_picture(paths: list[str]) -> str | None:
+    """The first record whose picture TensorFlow cannot decode, or None."""
+    import tensorflow as tf
+
+    from hourglass.records import parse_example
+
+    for path in paths:
+        for count, serialized in enumerate(tf.data.TFRecordDataset(path)):
+            try:
+                tf.io.decode_jpeg(parse_example(serialized)["encoded"], 3)
+            except tf.errors.InvalidArgumentError:
+                return f"{path}: the picture of record {count} cannot be decoded; build it again"
+    return None

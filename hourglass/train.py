@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hourglass.config import PRECISIONS, PRESETS, SCHEDULES, Config, from_json, preset, to_json
+from hourglass.config import FILE, PRECISIONS, PRESETS, SCHEDULES, Config, from_json, preset
 from hourglass.console import command, quiet_stderr
 
 if TYPE_CHECKING:
     from hourglass.checkpoint import TrainingState
     from hourglass.devices import Devices
 
-CONFIG = "config.json"
+DEFAULT_PRESET = "hg4"
 RUN_FILES = ("last.keras", "best.keras", "history.csv")
 
 
@@ -67,33 +67,34 @@ def train(
 
         devices = devices or find_devices()
     session = Session(config, data, devices)
-    _prepare_folder(folder, config, resume=resume)
+    _prepare_folder(folder, resume=resume)
     state = session.fit(folder, board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began)
 
 
-def _prepare_folder(folder: Path, config: Config, *, resume: bool) -> None:
+def _prepare_folder(folder: Path, *, resume: bool) -> None:
     if not resume and any((folder / name).exists() for name in RUN_FILES):
         raise ValueError(
             f"{folder} holds a run already; go on with --resume, or name another with --run"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(to_json(config), encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error
 
 
-def _chosen_config(name: str, folder: Path, resume: bool, changes: dict[str, Any]) -> Config:
+def _chosen_config(name: str | None, folder: Path, resume: bool, changes: dict[str, Any]) -> Config:
     """The preset with the changes; or, when resuming, the run's own with more epochs at most."""
     given = {key: value for key, value in changes.items() if value is not None}
     if not resume:
-        base = preset(name)
+        base = preset(name or DEFAULT_PRESET)
         return dataclasses.replace(base, train=dataclasses.replace(base.train, **given))
-    path = folder / CONFIG
+    path = folder / FILE
     if not path.exists():
-        raise ValueError(f"{folder}: no run to resume, {CONFIG} is missing")
+        raise ValueError(f"{folder}: no run to resume, {FILE} is missing")
     config = from_json(path.read_text(encoding="utf-8"), where=str(path))
+    if name and preset(name).network != config.network:
+        raise ValueError(f"{path}: the run's network is not that of --preset {name}")
     for key, value in given.items():
         if key != "epochs" and value != getattr(config.train, key):
             raise ValueError(
@@ -112,9 +113,7 @@ def _chosen_config(name: str, folder: Path, resume: bool, changes: dict[str, Any
     "--preset",
     "name",
     type=click.Choice(list(PRESETS)),
-    default="hg4",
-    show_default=True,
-    help="Network, augmentation and recipe.",
+    help=f"Network, augmentation and recipe. [default: {DEFAULT_PRESET}]",
 )
 @click.option("--run", help="Name of the run. [default: the preset's name]")
 @click.option("--resume", is_flag=True, help="Go on with the run, with its own choices.")
@@ -160,7 +159,7 @@ def _chosen_config(name: str, folder: Path, resume: bool, changes: dict[str, Any
 @command
 def main(
     data: str,
-    name: str,
+    name: str | None,
     run: str | None,
     resume: bool,
     models: Path,
@@ -168,7 +167,7 @@ def main(
     **changes: Any,
 ) -> None:
     """Trains a stacked hourglass on the shards that `tools.build_tfrecords` made."""
-    run = run or name
+    run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
     config = _chosen_config(name, folder, resume, changes)
     done = train(config, data, folder=folder, board=board, resume=resume)

@@ -52,8 +52,8 @@ class Session:
             f"{data.rstrip('/')}/train*",
             f"{data.rstrip('/')}/validation*",
         )
-        self._shards = find_shards(self._train_pattern)
-        people = count_people(self._shards)
+        people = count_people(find_shards(self._train_pattern))
+        self._shards = [*find_shards(self._train_pattern), *find_shards(validation)]
         self._steps = steps_per_epoch(people, config.train.batch_size, self._train_pattern)
         self._people = load_people(validation)
         self._validation = validation_dataset(validation, config)
