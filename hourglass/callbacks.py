@@ -211,11 +211,9 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         weights = self.model.get_weights()
-        sound = math.isfinite(logs[VALIDATION_LOSS])
-        if not sound or not all(np.isfinite(weight).all() for weight in weights):
-            what = (
-                f"weights or validation loss ({logs[VALIDATION_LOSS]}) became nan or inf at the end"
-            )
+        loss = logs.get(VALIDATION_LOSS, 0.0)
+        if not math.isfinite(loss) or not all(np.isfinite(weight).all() for weight in weights):
+            what = f"weights or validation loss ({loss}) became nan or inf at the end"
             refuse_non_finite(what, epoch, self.folder)
         self._plain.set_weights(weights)
         self.history.append({"epoch": epoch + 1, **logs})
