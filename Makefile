@@ -22,14 +22,18 @@ demo: $(BIN)/.installed
 	    --models $(DEMO)/models --logs $(DEMO)/logs
 	$(BIN)/python -m hourglass.evaluate --data '$(DEMO)/tfrecords/validation*' \
 	    --model $(DEMO)/models/demo/best.keras
-	$(BIN)/python -m hourglass.predict $(DEMO)/images/validation_0000[0-7].jpg \
+	$(BIN)/python -m hourglass.predict $(DEMO)/images/validation_00000.jpg --box 26 39 96 160 \
 	    --model $(DEMO)/models/demo/best.keras --output $(DEMO)/predictions
+	$(BIN)/python -m benchmarks.draw_results --run $(DEMO)/models/demo \
+	    --data '$(DEMO)/tfrecords/validation*' --output $(DEMO)/predictions
 	@echo
 	@echo 'The demo made:'
 	@echo '  pictures and labels   $(DEMO)/images  $(DEMO)/annotations'
 	@echo '  TFRecord shards       $(DEMO)/tfrecords'
 	@echo '  trained model         $(DEMO)/models/demo/best.keras'
-	@echo '  drawn skeletons       $(DEMO)/predictions'
+	@echo '  one predicted pose    $(DEMO)/predictions/validation_00000_pose.jpg'
+	@echo '  labels, predictions   $(DEMO)/predictions/demo_strip.png (labels above)'
+	@echo '  the learning curve    $(DEMO)/predictions/demo_curve.png'
 	@echo 'Watch the training:     $(BIN)/tensorboard --logdir $(DEMO)/logs'
 
 test: $(BIN)/.installed

@@ -55,7 +55,7 @@ def draw_strip(data: str, model: Path, target: Path, *, people: int, plain: bool
     from hourglass.records import parse_example
     from hourglass.shards import find_shards
 
-    estimator = PoseEstimator.load(model, flip_test=True)
+    estimator = PoseEstimator.load(model)
     records = tf.data.TFRecordDataset(find_shards(data)).take(people).map(parse_example)
     columns = []
     for person in records.as_numpy_iterator():
