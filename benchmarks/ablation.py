@@ -22,6 +22,9 @@ from hourglass.train import train
 HELD_OUT_SHARDS = 7
 """Of 64 training shards: about 750 of 6,900 people."""
 
+BASE: dict[str, Any] = {"network.input_size": 128, "train.averaging": 0.0}
+"""What every run changes about the preset: small crops make room for many runs."""
+
 RUNS: dict[str, dict[str, Any]] = {
     "base": {},
     "sigma-1.5": {"data.sigma": 1.5},
@@ -36,7 +39,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "encoder-rate-0.1": {"train.encoder_rate": 0.1},
     "encoder-rate-0.3": {"train.encoder_rate": 0.3},
     "frozen-statistics": {"train.frozen_statistics": True},
-    "no-averaging": {"train.averaging": 0.0},
+    "averaging-0.99": {"train.averaging": 0.99},
     "no-warm-up": {"train.warmup_epochs": 0.0},
     "plateau-10": {"train.schedule": "plateau"},
     "plateau-2": {"train.schedule": "plateau", "train.plateau_factor": 0.5},
@@ -48,8 +51,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "no-colour": {"augment.colour": 0.0},
     "colour-0.5": {"augment.colour": 0.5},
     "cutout-0.4": {"augment.cutout": 0.4},
-    "input-128": {"network.input_size": 128, "epochs": 4.0},
-    "input-192": {"network.input_size": 192, "epochs": 16 / 9},
+    "input-192": {"network.input_size": 192, "epochs": 4 / 9},
+    "input-256": {"network.input_size": 256, "epochs": 1 / 4},
     "two-stacks": {"network.stacks": 2},
     "lite1": {"network.encoder": "lite1"},
     "lite2": {"network.encoder": "lite2"},
@@ -59,11 +62,11 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 def configuration(changes: dict[str, Any], *, base: str, epochs: int) -> Config:
-    """The base preset with a run's changes."""
+    """The base preset with what `BASE` and then the run change."""
     config = preset(changes.get("preset", base))
     epochs = round(epochs * changes.get("epochs", 1))
     sections: dict[str, dict[str, Any]] = {"train": {"epochs": epochs}}
-    for name, value in changes.items():
+    for name, value in {**BASE, **changes}.items():
         if "." in name:
             section, field = name.split(".")
             sections.setdefault(section, {})[field] = value
@@ -111,7 +114,7 @@ def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:
     "--output", type=click.Path(path_type=Path), required=True, help="Folder of runs and results."
 )
 @click.option("--base", default="lite", show_default=True, help="Preset that the runs change.")
-@click.option("--epochs", type=int, default=15, show_default=True, help="Epochs of the base.")
+@click.option("--epochs", type=int, default=4, show_default=True, help="Epochs of the base.")
 @command
 def main(names: tuple[str, ...], data: Path, output: Path, base: str, epochs: int) -> None:
     """Runs the named changes, or all, one after another; a result per run in OUTPUT/NAME.json."""

@@ -18,6 +18,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from hourglass.normalization import batch_normalization
+
 PIXEL_MEAN = 127.0
 PIXEL_SCALE = 128.0
 """The weights were learnt on RGB pixels of (x - 127) / 128, all channels alike."""
@@ -27,6 +29,10 @@ RESCALING = {"scale": 1 / PIXEL_SCALE, "offset": -PIXEL_MEAN / PIXEL_SCALE}
 
 BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-3}
 """As in the pretraining: the weights fit this epsilon only."""
+
+DEPTHWISE_PRECISION = "float32"
+"""Of depthwise convolutions and what feeds them, in mixed precision, too: memory and not computing
+sets their pace, and CPUs take their gradient in bfloat16 five times as slowly."""
 
 STRIDES = (4, 8, 16, 32)
 """Picture px per cell of the features that the encoder returns."""
@@ -145,6 +151,7 @@ def efficientnet_lite(
     precision: str = "float32",
     synchronized: bool = False,
     frozen_statistics: bool = False,
+    fused: bool = False,
     seed: int = 0,
 ) -> list[keras.KerasTensor]:
     """Features of pictures at four sizes, from layers that `load_imagenet` can fill.
@@ -161,6 +168,7 @@ def efficientnet_lite(
         synchronized: Share BatchNorm's statistics between replicas (TensorFlow backend only).
         frozen_statistics: Normalise by the stored statistics in training, too, and keep all of
             BatchNorm's values, its factors as well.
+        fused: BatchNorm by a kernel made for training (`hourglass.normalization`).
         seed: Seed of the initial weights.
 
     Returns:
@@ -172,7 +180,7 @@ def efficientnet_lite(
         ValueError: If there is no such variant.
     """
     blocks = blocks_of(variant)
-    make = _Layers(precision, synchronized, frozen_statistics, seed)
+    make = _Layers(precision, synchronized, frozen_statistics, fused, seed)
     x = make.conv(images, STEM_CHANNELS, 3, strides=2, name=f"{variant}_stem")
     x = make.relu6(x, name=f"{variant}_stem")
     last = {}
@@ -205,10 +213,10 @@ class _Layers:
     """
 
     def __init__(
-        self, precision: str, synchronized: bool, frozen_statistics: bool, seed: int
+        self, precision: str, synchronized: bool, frozen_statistics: bool, fused: bool, seed: int
     ) -> None:
         self._dtype = precision
-        self._synchronized = {"synchronized": True} if synchronized else {}
+        self._normalization = {"synchronized": synchronized, "fused": fused}
         self._frozen_statistics = frozen_statistics
         self._seeds = np.random.default_rng(seed)
 
@@ -236,20 +244,20 @@ class _Layers:
             padding="same",
             use_bias=False,
             depthwise_initializer=self._start(),
-            dtype=self._dtype,
+            dtype=DEPTHWISE_PRECISION,
             name=f"{name}_conv",
         )(x)
         return self._normalized(x, name=name)
 
     def relu6(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-        return layers.ReLU(max_value=6.0, dtype=self._dtype, name=f"{name}_relu")(x)
+        return layers.ReLU(max_value=6.0, dtype=DEPTHWISE_PRECISION, name=f"{name}_relu")(x)
 
     def add(self, *terms: keras.KerasTensor, name: str) -> keras.KerasTensor:
         return layers.Add(dtype=self._dtype, name=f"{name}_add")(list(terms))
 
     def _normalized(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-        norm = layers.BatchNormalization(
-            **BATCH_NORM, **self._synchronized, dtype=self._dtype, name=f"{name}_norm"
+        norm = batch_normalization(
+            **BATCH_NORM, **self._normalization, dtype=self._dtype, name=f"{name}_norm"
         )
         # A call with `training=False` would not do: `fit` overrides it. Keras has no way to keep
         # the statistics and train the factors beside them.

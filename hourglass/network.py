@@ -12,6 +12,7 @@ from keras import layers
 
 from hourglass.config import NetworkConfig, preset
 from hourglass.encoders import RESCALING, efficientnet_lite
+from hourglass.normalization import batch_normalization
 
 BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
 """The reference implementation's statistics: an average over about ten steps."""
@@ -26,6 +27,7 @@ def build_network(
     precision: str = "float32",
     synchronized: bool = False,
     frozen_statistics: bool = False,
+    fused: bool = False,
     seed: int = 0,
 ) -> keras.Model:
     """Builds the network.
@@ -36,6 +38,8 @@ def build_network(
         synchronized: Share BatchNorm's statistics between replicas (TensorFlow backend; on JAX a
             sharded batch's statistics are global already).
         frozen_statistics: Keep a pretrained encoder's BatchNorm statistics in training, too.
+        fused: BatchNorm by a kernel made for training (`hourglass.normalization`): faster, but a
+            network to be saved must do without.
         seed: Seed of the initial weights.
 
     Returns:
@@ -47,7 +51,7 @@ def build_network(
     """
     if isinstance(config, str):
         config = preset(config).network
-    blocks = _Blocks(config, precision, synchronized, frozen_statistics, seed)
+    blocks = _Blocks(config, precision, synchronized, frozen_statistics, fused, seed)
 
     images = keras.Input((config.input_size, config.input_size, 3), dtype="uint8", name="image")
     if config.encoder == "none":
@@ -124,11 +128,12 @@ class _Blocks:
         precision: str,
         synchronized: bool,
         frozen_statistics: bool,
+        fused: bool,
         seed: int,
     ) -> None:
         self.config = config
         self._dtype = precision
-        self._synchronized = {"synchronized": True} if synchronized else {}
+        self._normalization = {"synchronized": synchronized, "fused": fused}
         self._frozen_statistics = frozen_statistics
         self._seed = seed
         self._random = np.random.default_rng(seed)
@@ -140,7 +145,7 @@ class _Blocks:
             precision=self._dtype,
             frozen_statistics=self._frozen_statistics,
             seed=self._seed,
-            **self._synchronized,
+            **self._normalization,
         )
 
     def conv(
@@ -157,7 +162,7 @@ class _Blocks:
         )(x)
 
     def normalized(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        x = layers.BatchNormalization(**BATCH_NORM, **self._synchronized, dtype=self._dtype)(x)
+        x = batch_normalization(**BATCH_NORM, **self._normalization, dtype=self._dtype)(x)
         return layers.ReLU(dtype=self._dtype)(x)
 
     def add(self, *terms: keras.KerasTensor) -> keras.KerasTensor:

@@ -121,6 +121,7 @@ class Session:
             precision=self._policy,
             synchronized=several,
             frozen_statistics=choices.frozen_statistics,
+            fused=True,
             seed=choices.seed,
         )
         if self._config.network.encoder != "none":

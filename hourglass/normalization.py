@@ -1,0 +1,64 @@
+"""BatchNorm (Ioffe & Szegedy, ICML 2015) as the networks use it: Keras's layer, or a faster twin.
+
+Keras computes BatchNorm's training step from a dozen elementwise operations, each a pass over the
+features in float32. TensorFlow has one kernel for it, and one for its gradient, that also take
+bfloat16 and float16 as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+SMALLEST_EPSILON = 1.001e-5
+"""What the kernel takes on GPUs (cuDNN's CUDNN_BN_MIN_EPSILON, and TensorFlow's margin)."""
+
+
+def batch_normalization(
+    *, fused: bool = False, synchronized: bool = False, **options: Any
+) -> layers.BatchNormalization:
+    """A BatchNorm layer over the last axis.
+
+    Args:
+        fused: Train by TensorFlow's kernel where that is possible: on its backend, and without
+            `synchronized`. For training only: a saved model needs Keras's own layer.
+        synchronized: Share the statistics between replicas (TensorFlow backend only).
+        options: `keras.layers.BatchNormalization`'s.
+    """
+    if synchronized:
+        return layers.BatchNormalization(synchronized=True, **options)
+    if fused and keras.backend.backend() == "tensorflow":
+        return FusedBatchNormalization(**options)
+    return layers.BatchNormalization(**options)
+
+
+class FusedBatchNormalization(layers.BatchNormalization):
+    """Keras's layer with the same variables, trained by one kernel on the TensorFlow backend.
+
+    Its numbers are Keras's up to rounding. While it is not training it is Keras's.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalises (..., C) inputs of rank 4 by their own statistics, and notes those."""
+        if not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=self.gamma,
+            offset=self.beta,
+            mean=[],
+            variance=[],
+            epsilon=max(self.epsilon, SMALLEST_EPSILON),
+            is_training=True,
+        )
+        # The kernel gives the variance of the population (divided by n - 1), Keras keeps the
+        # sample's (by n).
+        count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
+        variance *= (count - 1) / count
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(average * self.momentum + value * (1 - self.momentum))
+        return outputs
