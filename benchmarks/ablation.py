@@ -16,7 +16,7 @@ import click
 
 from hourglass.config import Config, preset
 from hourglass.console import command
-from hourglass.evaluate import COLUMNS, evaluate
+from hourglass.evaluation import COLUMNS, evaluate
 from hourglass.train import train
 
 HELD_OUT_SHARDS = 7

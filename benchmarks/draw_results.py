@@ -14,14 +14,11 @@ import numpy as np
 from PIL import Image
 
 from hourglass.console import command, quiet_stderr
-from hourglass.drawing import draw_pose
 from hourglass.estimator import PoseEstimator
-from hourglass.geometry import apply_affine, crop_matrix, warp
+from hourglass.geometry import crop_matrix, warp
 from hourglass.pictures import decode_picture
-from hourglass.pose import Pose
-from hourglass.skeleton import MPII
+from hourglass.report import PANEL, draw_panel
 
-PANEL = 224
 PAPER = 245
 GAP = 6
 
@@ -66,18 +63,11 @@ def draw_strip(data: str, model: Path, target: Path, *, people: int, plain: bool
         paper = np.full((PANEL, PANEL, 3), PAPER, np.uint8)
         canvas = paper if plain else warp(picture, matrix, size=PANEL)
         labelled = (person["points"], person["labelled"].astype(np.float32))
-        panels = [_panel(canvas, matrix, *pose) for pose in (labelled, (points[0], scores[0]))]
+        panels = [draw_panel(canvas, matrix, *pose) for pose in (labelled, (points[0], scores[0]))]
         columns.append(np.vstack(panels))
     gaps = np.full((2 * PANEL, GAP, 3), 255, np.uint8)
     strip = np.hstack([part for column in columns for part in (column, gaps)][:-1])
     Image.fromarray(strip).save(target, optimize=True)
-
-
-def _panel(
-    canvas: np.ndarray, matrix: np.ndarray, points: np.ndarray, scores: np.ndarray
-) -> np.ndarray:
-    moved = apply_affine(matrix, points).astype(np.float32)
-    return draw_pose(canvas, Pose(moved, scores, MPII, (0, 0, PANEL, PANEL)))
 
 
 @click.command()

@@ -17,6 +17,8 @@ import h5py
 import keras
 import numpy as np
 
+from hourglass import calibration
+from hourglass.calibration import Calibration
 from hourglass.config import Config, from_json, to_json
 from hourglass.network import build_network
 from hourglass.skeleton import MPII
@@ -26,6 +28,10 @@ WEIGHTS_MEMBER = "model.weights.h5"
 CONFIG_MEMBER = "hourglass.json"
 STATE_MEMBER = "training.json"
 OPTIMIZER_MEMBER = "optimizer.npz"
+CALIBRATION_MEMBER = "calibration.json"
+
+ROUNDING_MASK, ROUNDING_HALF = np.uint32(0x1FFF), np.uint32(0x1000)
+"""The 13 bits that float32's fraction has beyond float16's, and half of what they count to."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,70 @@ def read_config(path: str | Path) -> Config:
             f"{path}: the model has {joints} joints, skeleton {MPII.name!r} has {len(MPII.joints)}"
         )
     return config
+
+
+def read_calibrations(path: str | Path) -> dict[str, Calibration]:
+    """The calibrations of scores inside a model file, empty if it has none.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    if CALIBRATION_MEMBER not in _members(path):
+        return {}
+    text = _member(path, CALIBRATION_MEMBER).decode()
+    return calibration.from_json(text, where=str(path))
+
+
+def save_calibrated(
+    source: Path, target: Path, calibrations: dict[str, Calibration], *, compact: bool = False
+) -> None:
+    """Writes a copy of a model file with calibrations of its scores, in the place of older ones.
+
+    Args:
+        source: The model file.
+        target: The copy; may be `source`.
+        calibrations: By the way the network is run.
+        compact: Keep 11 significant bits of each weight, float16's precision with float32's range,
+            and compress, which halves the file.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    members = {name: _member(source, name) for name in _members(source)}
+    members[CALIBRATION_MEMBER] = calibration.to_json(calibrations).encode()
+    if compact:
+        members[WEIGHTS_MEMBER] = _rounded(members[WEIGHTS_MEMBER])
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}{SUFFIX}")
+    method = zipfile.ZIP_DEFLATED if compact else zipfile.ZIP_STORED
+    try:
+        with zipfile.ZipFile(temporary, "w", method) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rounded(weights: bytes) -> bytes:
+    """A weights file whose float32 arrays have 13 zero bits at their ends."""
+    out = io.BytesIO(weights)
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype == np.float32:
+            bits = np.asarray(item[()]).view(np.uint32)
+            item[()] = ((bits + ROUNDING_HALF) & ~ROUNDING_MASK).view(np.float32)
+
+    with h5py.File(out, "r+") as file:
+        file.visititems(visit)
+    return out.getvalue()
+
+
+def _members(path: str | Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a model file, or a damaged one ({error})") from error
 
 
 def _member(path: str | Path, name: str) -> bytes:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ PIXEL_SCALE = 128.0
 RESCALING = {"scale": 1 / PIXEL_SCALE, "offset": -PIXEL_MEAN / PIXEL_SCALE}
 """What `keras.layers.Rescaling` needs to make the encoder's input from pixels of 0 to 255."""
 
-BATCH_NORM = {"momentum": 0.99, "epsilon": 1e-3}
+BATCH_NORM: dict[str, Any] = {"momentum": 0.99, "epsilon": 1e-3}
 """As in the pretraining: the weights fit this epsilon only."""
 
 DEPTHWISE_PRECISION = "float32"

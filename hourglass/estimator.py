@@ -2,7 +2,7 @@
 
 This is the way a program uses a trained network::
 
-    estimator = PoseEstimator.load("models/hg4/best.keras")
+    estimator = PoseEstimator.load()
     pose = estimator(picture)
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.calibration import FLIP_TEST, PLAIN
 from hourglass.decoding import Refinement, decode_heatmaps
 from hourglass.geometry import (
     apply_affine,
@@ -30,6 +31,9 @@ from hourglass.skeleton import MPII
 BATCH_SIZE = 16
 """Crops that run at once: enough to fill a CPU, little memory."""
 
+SHIPPED = Path(__file__).resolve().parent / "weights" / "lite.keras"
+"""The model that comes with the project; docs/MODEL_CARD.md says what it is."""
+
 Box = tuple[float, float, float, float]
 
 
@@ -40,14 +44,28 @@ class PoseEstimator:
         runtime: The network.
         flip_test: Average the heatmaps of each crop and of its mirror image.
         refine: How `decode_heatmaps` refines; default: as the model's configuration says.
+        calibrated: Turn the peaks' heights into scores by the model's calibration, if it has one:
+            the share of keypoints so scored that lie within PCKh@0.5. Else scores are heights.
     """
 
     def __init__(
-        self, runtime: Runtime, *, flip_test: bool = False, refine: Refinement | None = None
+        self,
+        runtime: Runtime,
+        *,
+        flip_test: bool = False,
+        refine: Refinement | None = None,
+        calibrated: bool = True,
     ) -> None:
         self._runtime = runtime
         self._flip_test = flip_test
         self._refine: Any = refine or runtime.config.data.refine
+        kind = FLIP_TEST if flip_test else PLAIN
+        self._calibration = runtime.calibrations.get(kind) if calibrated else None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are shares of right keypoints, and not heights of peaks."""
+        return self._calibration is not None
 
     @classmethod
     def load(
@@ -60,14 +78,14 @@ class PoseEstimator:
         """An estimator from a model file.
 
         Args:
-            path: The file; default: the newest `models/*/best.keras` below the working folder.
+            path: The file; default: `default_model`'s.
             flip_test: As the class's.
             refine: As the class's.
 
         Raises:
             ValueError: If there is no such file, or it is no model of this project.
         """
-        runtime = load_runtime(path or newest_model())
+        runtime = load_runtime(path or default_model())
         return cls(runtime, flip_test=flip_test, refine=refine)
 
     def __call__(self, image: np.ndarray, box: Box | None = None) -> Pose:
@@ -133,7 +151,8 @@ class PoseEstimator:
                     for picture, matrix in zip(pictures, matrices, strict=True)
                 ]
             )
-            cells, scores[chosen] = decode_heatmaps(self._heatmaps(crops), refine=self._refine)
+            cells, heights = decode_heatmaps(self._heatmaps(crops), refine=self._refine)
+            scores[chosen] = self._calibration(heights) if self._calibration else heights
             points[chosen] = apply_affine(invert_affine(matrices), from_grid(cells))
         return points, scores
 
@@ -145,19 +164,10 @@ class PoseEstimator:
         return (heatmaps + mirrored[:, :, ::-1, MPII.flip_order]) / 2
 
 
-def newest_model(folder: Path = Path("models")) -> Path:
-    """The best model of the run that was trained last.
-
-    Raises:
-        ValueError: If there is none.
-    """
+def default_model(folder: Path = Path("models")) -> Path:
+    """The best model of the run in `folder` that was trained last, or else the shipped one."""
     found = sorted(folder.glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
-    if not found:
-        raise ValueError(
-            f"no model in {folder}/*/best.keras; name one with --model, or train one with "
-            "`python -m hourglass.train`"
-        )
-    return found[-1]
+    return found[-1] if found else SHIPPED
 
 
 def _require_picture(image: np.ndarray) -> None:

@@ -6,6 +6,8 @@ takes uint8 pictures and rescales them itself, so that nobody can feed it the wr
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers
@@ -14,7 +16,7 @@ from hourglass.config import NetworkConfig, preset
 from hourglass.encoders import RESCALING, efficientnet_lite
 from hourglass.normalization import batch_normalization
 
-BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}
+BATCH_NORM: dict[str, Any] = {"momentum": 0.9, "epsilon": 1e-5}
 """The reference implementation's statistics: an average over about ten steps."""
 
 LARGEST_SEED = 2**31 - 3

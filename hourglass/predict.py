@@ -13,7 +13,7 @@ from PIL import Image
 
 from hourglass.console import Progress, command, quiet_stderr, write_file
 from hourglass.drawing import MIN_SCORE, draw_pose
-from hourglass.estimator import Box, PoseEstimator, newest_model
+from hourglass.estimator import Box, PoseEstimator, default_model
 from hourglass.pictures import JPEG_QUALITY, read_picture
 from hourglass.pose import Pose
 
@@ -117,7 +117,7 @@ def format_pose(prediction: Prediction) -> str:
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
-    help="Model file. [default: the newest models/*/best.keras]",
+    help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
 )
 @click.option(
     "--output",
@@ -155,7 +155,7 @@ def main(
     flip_test: bool,
 ) -> None:
     """Finds one person's joints in each IMAGE, prints them, and draws them."""
-    model = model or newest_model()
+    model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)
     _make_folder(output)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from hourglass.calibration import Calibration
 from hourglass.config import Config
 
 
@@ -14,6 +15,7 @@ class Runtime(Protocol):
     """A model file, ready to run."""
 
     config: Config
+    calibrations: dict[str, Calibration]
 
     def heatmaps(self, images: np.ndarray) -> np.ndarray:
         """The last stack's heatmaps.
@@ -39,9 +41,10 @@ class KerasRuntime:
     def __init__(self, path: str | Path) -> None:
         import keras
 
-        from hourglass.checkpoint import load_model
+        from hourglass.checkpoint import load_model, read_calibrations
 
         network, self.config = load_model(path)
+        self.calibrations = read_calibrations(path)
         self._model = keras.Model(network.input, network.output[:, -1])
 
     def heatmaps(self, images: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from hourglass.calibration import Calibration
 from hourglass.config import Config, NetworkConfig, TrainConfig
 from hourglass.records import Person, frame, to_example
 from hourglass.shards import shard_name
@@ -157,6 +158,7 @@ class DotFinder:
 
     def __init__(self, *, input_size: int = 256) -> None:
         self.config = Config(NetworkConfig(stacks=1, channels=8, depth=1, input_size=input_size))
+        self.calibrations: dict[str, Calibration] = {}
 
     def heatmaps(self, images: np.ndarray) -> np.ndarray:
         return np.stack([self._heatmaps(image.astype(np.float32)) for image in images])

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hourglass.calibration import Calibration
 from hourglass.config import Config, NetworkConfig
-from hourglass.estimator import BATCH_SIZE, PoseEstimator, newest_model
+from hourglass.estimator import BATCH_SIZE, SHIPPED, PoseEstimator, default_model
 from hourglass.geometry import crop
 from hourglass.records import Person
 from hourglass.runtimes import Runtime
@@ -32,6 +33,7 @@ class KnownHeatmaps:
 
     def __init__(self, cells: np.ndarray, *, height: float = 1.0) -> None:
         self.config = Config(NetworkConfig(stacks=1, channels=8, depth=1, input_size=SIZE))
+        self.calibrations: dict[str, Calibration] = {}
         self.crops: list[np.ndarray] = []
         self._cells = iter(cells)
         self._height = height
@@ -256,9 +258,8 @@ def test_a_crop_that_cannot_be_is_refused(
 # Model files.
 
 
-def test_the_newest_model_is_the_last_one_trained(tmp_path: Path):
-    with pytest.raises(ValueError, match=r"no model in .*/\*/best\.keras; name one with --model"):
-        newest_model(tmp_path)
+def test_the_default_model_is_the_last_one_trained(tmp_path: Path):
+    assert default_model(tmp_path) == SHIPPED
     for age, name in ((50, "b"), (10, "c"), (90, "a")):
         (tmp_path / name).mkdir()
         path = tmp_path / name / "best.keras"
@@ -266,10 +267,10 @@ def test_the_newest_model_is_the_last_one_trained(tmp_path: Path):
         os.utime(path, (1e9 - age, 1e9 - age))
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "last.keras").touch()
-    assert newest_model(tmp_path) == tmp_path / "c" / "best.keras"
+    assert default_model(tmp_path) == tmp_path / "c" / "best.keras"
 
 
-def test_without_a_path_the_newest_model_is_loaded(
+def test_without_a_path_the_default_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime, picture: np.ndarray
 ):
     asked = []
@@ -280,13 +281,12 @@ def test_without_a_path_the_newest_model_is_loaded(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("hourglass.estimator.load_runtime", load)
-    with pytest.raises(ValueError, match="no model in models"):
-        PoseEstimator.load()
+    PoseEstimator.load()
     (tmp_path / "models" / "hg4").mkdir(parents=True)
     (tmp_path / "models" / "hg4" / "best.keras").touch()
     assert PoseEstimator.load()(picture).points.shape == (16, 2)
     PoseEstimator.load("some.keras")
-    assert asked == [Path("models/hg4/best.keras"), Path("some.keras")]
+    assert asked == [SHIPPED, Path("models/hg4/best.keras"), Path("some.keras")]
 
 
 def test_a_trained_model_loads_and_finds_joints(micro_run: Any, picture: np.ndarray):

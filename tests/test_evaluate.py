@@ -17,7 +17,8 @@ from PIL import Image
 from hourglass.callbacks import PCKH, PCKH_STRICT, Validate
 from hourglass.checkpoint import save_model
 from hourglass.config import Config, NetworkConfig, TrainConfig
-from hourglass.evaluate import COLUMNS, evaluate, format_table, main, to_dict
+from hourglass.evaluate import main
+from hourglass.evaluation import COLUMNS, evaluate, format_table, to_dict
 from hourglass.losses import ForegroundWeightedMSE
 from hourglass.metrics import GROUPS
 from hourglass.network import build_network
@@ -33,6 +34,7 @@ class Mistaken:
 
     def __init__(self, runtime: Runtime, joints: list[str], *, crops: int = 100) -> None:
         self.config = runtime.config
+        self.calibrations = runtime.calibrations
         self._runtime = runtime
         self._joints = [MPII.index(joint) for joint in joints]
         self._crops = crops
@@ -67,7 +69,7 @@ def test_perfect_predictions_get_100(
 ):
     use_runtime(dot_finder)
     evaluation = evaluate(f"{shards}/validation*", "dots.keras", flip_test=True)
-    assert evaluation.people == 9
+    assert len(evaluation.labels) == 9
     assert evaluation.model == "dots.keras"
     assert set(evaluation.scores) == {"plain", "flip_test"}
     labelled = load_people(f"{shards}/validation*").labelled
