@@ -14,13 +14,11 @@ from typing import Any
 
 import click
 
+from benchmarks.hold_out import hold_out
 from hourglass.config import Config, preset
 from hourglass.console import command
 from hourglass.evaluation import COLUMNS, evaluate
 from hourglass.train import train
-
-HELD_OUT_SHARDS = 7
-"""Of 64 training shards: about 750 of 6,900 people."""
 
 BASE: dict[str, Any] = {"network.input_size": 128, "train.averaging": 0.0}
 """What every run changes about the preset: small crops make room for many runs."""
@@ -75,18 +73,6 @@ def configuration(changes: dict[str, Any], *, base: str, epochs: int) -> Config:
         for section, fields in sections.items()
     }
     return dataclasses.replace(config, **replaced)
-
-
-def hold_out(data: Path, target: Path) -> None:
-    """A folder of links in which the last training shards stand in for validation."""
-    target.mkdir(parents=True, exist_ok=True)
-    shards = sorted(data.glob("train_*.tfrecords"))
-    groups = {"train": shards[:-HELD_OUT_SHARDS], "validation": shards[-HELD_OUT_SHARDS:]}
-    for split, paths in groups.items():
-        for number, path in enumerate(paths, start=1):
-            link = target / f"{split}_{number:04d}_of_{len(paths):04d}.tfrecords"
-            if not link.exists():
-                link.symlink_to(path.resolve())
 
 
 def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:

@@ -98,6 +98,12 @@ class NetworkConfig:
         return self.input_size // STRIDE
 
 
+def same_layers(one: NetworkConfig, other: NetworkConfig) -> bool:
+    """Whether two networks can share weights: they are alike but for the size of their crops."""
+    layers = [{**dataclasses.asdict(config), "input_size": 0} for config in (one, other)]
+    return layers[0] == layers[1]
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """How records become targets and batches.

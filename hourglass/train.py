@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hourglass.config import FILE, PRECISIONS, PRESETS, SCHEDULES, Config, from_json, preset
+from hourglass.config import (
+    FILE,
+    PRECISIONS,
+    PRESETS,
+    SCHEDULES,
+    Config,
+    from_json,
+    preset,
+    same_layers,
+)
 from hourglass.console import command, quiet_stderr
 
 if TYPE_CHECKING:
@@ -45,6 +54,7 @@ def train(
     folder: Path,
     board: Path,
     resume: bool = False,
+    weights: Path | None = None,
     devices: Devices | None = None,
 ) -> Run:
     """Trains with `fit` on all devices, validating and saving each epoch.
@@ -55,6 +65,8 @@ def train(
         folder: Where model files, configuration and history go.
         board: Where TensorBoard logs go.
         resume: Go on from `folder/last.keras`, if it is there.
+        weights: Model file to start from: its network has the same layers, for crops of any size.
+            Default: random, or ImageNet's in an encoder.
         devices: What to train on; default: all GPUs, or the CPU.
 
     Raises:
@@ -66,7 +78,7 @@ def train(
         from hourglass.training import Session
 
         devices = devices or find_devices()
-    session = Session(config, data, devices)
+    session = Session(config, data, devices, weights=weights)
     _prepare_folder(folder, resume=resume)
     state = session.fit(folder, board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began)
@@ -88,18 +100,24 @@ def _chosen_config(name: str | None, folder: Path, resume: bool, changes: dict[s
     given = {key: value for key, value in changes.items() if value is not None}
     if not resume:
         base = preset(name or DEFAULT_PRESET)
-        return dataclasses.replace(base, train=dataclasses.replace(base.train, **given))
+        size = given.pop("input_size", base.network.input_size)
+        return dataclasses.replace(
+            base,
+            network=dataclasses.replace(base.network, input_size=size),
+            train=dataclasses.replace(base.train, **given),
+        )
     path = folder / FILE
     if not path.exists():
         raise ValueError(f"{folder}: no run to resume, {FILE} is missing")
     config = from_json(path.read_text(encoding="utf-8"), where=str(path))
-    if name and preset(name).network != config.network:
+    own = {**dataclasses.asdict(config.train), "input_size": config.network.input_size}
+    if name and not same_layers(preset(name).network, config.network):
         raise ValueError(f"{path}: the run's network is not that of --preset {name}")
     for key, value in given.items():
-        if key != "epochs" and value != getattr(config.train, key):
+        if key != "epochs" and value != own[key]:
             raise ValueError(
-                f"{path}: {key} is {getattr(config.train, key)} and cannot become {value} when "
-                "resuming; only --epochs can"
+                f"{path}: {key} is {own[key]} and cannot become {value} when resuming; only "
+                "--epochs can"
             )
     epochs = given.get("epochs", config.train.epochs)
     return dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=epochs))
@@ -131,6 +149,12 @@ def _chosen_config(name: str | None, folder: Path, resume: bool, changes: dict[s
     show_default=True,
     help="Folder of TensorBoard logs.",
 )
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Model file to start from, of the same preset; its crops may have another size.",
+)
+@click.option("--input-size", type=int, help="Side of the crops, px. [default: the preset's]")
 @click.option("--epochs", type=int, help="Passes over the people. [default: the preset's]")
 @click.option(
     "--batch-size", type=int, help="People per step, all devices together. [default: the preset's]"
@@ -164,13 +188,16 @@ def main(
     resume: bool,
     models: Path,
     logs: Path,
+    weights: Path | None,
     **changes: Any,
 ) -> None:
     """Trains a stacked hourglass on the shards that `tools.build_tfrecords` made."""
+    if resume and weights:
+        raise ValueError("--weights starts a run and --resume goes on with one: give one of them")
     run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
     config = _chosen_config(name, folder, resume, changes)
-    done = train(config, data, folder=folder, board=board, resume=resume)
+    done = train(config, data, folder=folder, board=board, resume=resume, weights=weights)
     click.echo(
         f"{done.state.epoch} epochs done, {done.seconds:.0f} s; best PCKh@0.5 "
         f"{done.state.best_score:.1f} after epoch {done.state.best_epoch}\n"

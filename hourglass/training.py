@@ -14,8 +14,8 @@ from loguru import logger
 
 from hourglass import callbacks
 from hourglass.callbacks import HISTORY, LAST, read_history
-from hourglass.checkpoint import TrainingState, load_training
-from hourglass.config import Config
+from hourglass.checkpoint import TrainingState, load_model, load_training, read_config
+from hourglass.config import Config, NetworkConfig, same_layers
 from hourglass.devices import Devices
 from hourglass.encoders import VARIANTS, load_imagenet
 from hourglass.losses import ForegroundWeightedMSE, SoftIoU
@@ -40,14 +40,17 @@ class Session:
         config: All choices.
         data: Folder of the shards.
         devices: What to train on.
+        weights: Model file to start from; None: random, or ImageNet's in an encoder.
 
     Raises:
         ValueError: If shards are missing, damaged or too few, or the batch does not divide equally.
     """
 
-    def __init__(self, config: Config, data: str, devices: Devices) -> None:
+    def __init__(
+        self, config: Config, data: str, devices: Devices, *, weights: Path | None = None
+    ) -> None:
         _require_divisible(config.train.batch_size, devices)
-        self._config, self._devices = config, devices
+        self._config, self._devices, self._weights = config, devices, weights
         self._train_pattern, validation = (
             f"{data.rstrip('/')}/train*",
             f"{data.rstrip('/')}/validation*",
@@ -124,7 +127,9 @@ class Session:
             fused=True,
             seed=choices.seed,
         )
-        if self._config.network.encoder != "none":
+        if self._weights:
+            _start_from(self._weights, network, self._config.network)
+        elif self._config.network.encoder != "none":
             load_imagenet(network)
         loss = (
             SoftIoU() if choices.loss == "iou" else ForegroundWeightedMSE(choices.foreground_weight)
@@ -229,6 +234,17 @@ class EncoderAdam(keras.optimizers.Adam):
         if self._get_variable_index(variable) in self._encoder:
             learning_rate = learning_rate * self._encoder_rate
         super().update_step(gradient, variable, learning_rate)
+
+
+def _start_from(path: Path, network: keras.Model, wanted: NetworkConfig) -> None:
+    """Fills a network with a model file's weights, which may be for crops of another size."""
+    stored = read_config(path).network
+    if not same_layers(stored, wanted):
+        raise ValueError(
+            f"{path}: --weights are of another network ({stored}), it must be {wanted}"
+        )
+    network.set_weights(load_model(path)[0].get_weights())
+    logger.info(f"starting from the weights of {path}")
 
 
 def _require_divisible(batch_size: int, devices: Devices) -> None:

@@ -13,15 +13,20 @@ import keras
 import numpy as np
 import pytest
 
+from hourglass.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.checkpoint import (
+    CALIBRATION_MEMBER,
     CONFIG_MEMBER,
     OPTIMIZER_MEMBER,
     STATE_MEMBER,
+    WEIGHTS_MEMBER,
     TrainingState,
     load_model,
     load_training,
     load_weights,
+    read_calibrations,
     read_config,
+    save_calibrated,
     save_model,
 )
 from hourglass.config import Config, DataConfig, NetworkConfig, TrainConfig, to_json
@@ -309,3 +314,213 @@ def test_the_configuration_inside_is_the_runs_own_json(saved: Path):
         assert archive.read(CONFIG_MEMBER).decode() == to_json(CONFIG)
         assert json.loads(archive.read("config.json"))["class_name"] == "Functional"
         assert archive.testzip() is None
+
+
+# Calibrations of scores.
+
+
+def make_calibration(seed: int) -> Calibration:
+    """Lines of two to five knots, other ones for every seed and joint."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(2, 6, 16)
+    heights, rates = (tuple(np.sort(rng.uniform(size=size)) for size in sizes) for _ in range(2))
+    return Calibration(heights, rates)
+
+
+def members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert len(set(archive.namelist())) == len(archive.namelist())
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def assert_calibrated(path: Path, expected: dict[str, Calibration]) -> None:
+    found = read_calibrations(path)
+    assert list(found) == list(expected)
+    for name, calibration in expected.items():
+        for field in ("heights", "rates"):
+            pairs = zip(getattr(found[name], field), getattr(calibration, field), strict=True)
+            for one, other in pairs:
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file that is mostly random weights, from far below float16's range to far above."""
+    config = Config(NetworkConfig(stacks=1, channels=64, depth=1, input_size=8))
+    network = build_network(config.network, seed=3)
+    rng = np.random.default_rng(4)
+    for weight in network.weights:
+        weight.assign(weight.numpy() + rng.normal(0, 0.05, weight.shape))
+    first = network.weights[0]
+    values = first.numpy()
+    values.flat[:8] = [0.0, -0.0, 1.0, -1.5, 3e-30, -7e-12, 2e5, -9e25]
+    first.assign(values)
+    path = tmp_path_factory.mktemp("wide") / "best.keras"
+    save_model(path, network, config)
+    return path
+
+
+def test_a_model_that_was_not_calibrated_has_no_calibrations(saved: Path):
+    assert CALIBRATION_MEMBER not in members(saved)
+    assert read_calibrations(saved) == {}
+    assert read_calibrations(str(saved)) == {}
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_calibrations_come_back_and_the_source_stays(saved: Path, tmp_path: Path, compact: bool):
+    before = saved.read_bytes()
+    calibrations = {PLAIN: make_calibration(0), FLIP_TEST: make_calibration(1)}
+    path = tmp_path / "calibrated.keras"
+    save_calibrated(saved, path, calibrations, compact=compact)
+    assert_calibrated(path, calibrations)
+    assert saved.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_new_calibrations_take_the_place_of_older_ones(saved: Path, tmp_path: Path):
+    path = tmp_path / "best.keras"
+    path.write_bytes(saved.read_bytes())
+    save_calibrated(path, path, {PLAIN: make_calibration(0), FLIP_TEST: make_calibration(1)})
+    save_calibrated(path, path, {PLAIN: make_calibration(2)})
+    assert_calibrated(path, {PLAIN: make_calibration(2)})
+    assert list(members(path)) == [*members(saved), CALIBRATION_MEMBER]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_all_else_stays_as_it_was(saved: Path, tmp_path: Path):
+    path = tmp_path / "calibrated.keras"
+    save_calibrated(saved, path, {PLAIN: make_calibration(0)})
+    after = members(path)
+    del after[CALIBRATION_MEMBER]
+    assert after == members(saved)
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_calibrated_training_goes_on(tmp_path: Path, compact: bool):
+    network, optimizer = build_network(SMALL.network, seed=4), keras.optimizers.Adam(3e-3)
+    optimizer.build(network.trainable_variables)
+    take_steps(network, optimizer, range(2))
+    state, path = TrainingState(epoch=3, best_score=41.5, best_epoch=2), tmp_path / "last.keras"
+    save_model(path, network, SMALL, state=state, optimizer=optimizer)
+    before = members(path)
+    save_calibrated(path, path, {PLAIN: make_calibration(0)}, compact=compact)
+    after = members(path)
+    assert after[STATE_MEMBER] == before[STATE_MEMBER]
+    assert after[OPTIMIZER_MEMBER] == before[OPTIMIZER_MEMBER]
+    other, fresh = build_network(SMALL.network, seed=9), keras.optimizers.Adam()
+    fresh.build(other.trainable_variables)
+    assert load_training(path, other, fresh) == state
+    for one, stored in zip(fresh.variables, optimizer.variables, strict=True):
+        np.testing.assert_array_equal(one, stored)
+    for one, stored in zip(other.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_allclose(one, stored, rtol=2**-11 if compact else 0)
+
+
+def test_a_calibrated_model_opens_in_plain_keras(
+    saved: Path, tmp_path: Path, network: keras.Model, images: np.ndarray
+):
+    path = tmp_path / "calibrated.keras"
+    save_calibrated(saved, path, {PLAIN: make_calibration(0)}, compact=True)
+    outputs = network(images).numpy()
+    for loaded in (keras.saving.load_model(path), load_model(path)[0]):
+        assert np.abs(loaded(images) - outputs).max() < 0.01 * np.abs(outputs).max()
+    assert read_config(path) == CONFIG
+
+
+def test_a_compact_file_is_far_smaller(wide: Path, tmp_path: Path):
+    path = tmp_path / "compact.keras"
+    save_calibrated(wide, path, {PLAIN: make_calibration(0)}, compact=True)
+    assert path.stat().st_size < 0.7 * wide.stat().st_size
+    save_calibrated(wide, path, {PLAIN: make_calibration(0)})
+    assert path.stat().st_size > 0.95 * wide.stat().st_size
+
+
+def test_compact_weights_are_the_nearest_of_11_significant_bits(wide: Path, tmp_path: Path):
+    path = tmp_path / "compact.keras"
+    save_calibrated(wide, path, {PLAIN: make_calibration(0)}, compact=True)
+    loaded, config = load_model(path)
+    original, expected = load_model(wide)
+    assert config == expected
+    changed = 0
+    for weight, before in zip(loaded.get_weights(), original.get_weights(), strict=True):
+        np.testing.assert_array_less(abs(weight - before), 2**-11 * abs(before) + 1e-38)
+        assert (weight.view(np.uint32) & 0x1FFF == 0).all()
+        assert (np.signbit(weight) == np.signbit(before)).all()
+        changed += int((weight != before).sum())
+    # Of random weights all but one in 8192 have other bits at their ends.
+    assert changed > 0.9 * original.count_params()
+    assert loaded.get_weights()[0].flat[:4].tolist() == [0.0, 0.0, 1.0, -1.5]
+    others = {name: content for name, content in members(path).items() if name != WEIGHTS_MEMBER}
+    del others[CALIBRATION_MEMBER]
+    kept = members(wide)
+    del kept[WEIGHTS_MEMBER]
+    assert others == kept
+
+
+def test_a_compact_file_stays_the_same_when_it_is_made_compact_again(wide: Path, tmp_path: Path):
+    once, twice = tmp_path / "once.keras", tmp_path / "twice.keras"
+    save_calibrated(wide, once, {PLAIN: make_calibration(0)}, compact=True)
+    save_calibrated(once, twice, {PLAIN: make_calibration(1)}, compact=True)
+    for one, other in zip(
+        load_model(once)[0].get_weights(), load_model(twice)[0].get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("failing", ["writing", "moving"])
+def test_a_failed_calibration_leaves_the_model_and_nothing_else(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+):
+    path = tmp_path / "best.keras"
+    path.write_bytes(saved.read_bytes())
+
+    def fail(*_: object, **__: object) -> None:
+        assert path.read_bytes() == saved.read_bytes()
+        assert len(list(tmp_path.iterdir())) == 2
+        raise OSError(28, "No space left on device")
+
+    owner, name = {"writing": (zipfile.ZipFile, "writestr"), "moving": (Path, "replace")}[failing]
+    monkeypatch.setattr(owner, name, fail)
+    with pytest.raises(OSError, match="No space left"):
+        save_calibrated(path, path, {PLAIN: make_calibration(0)})
+    assert path.read_bytes() == saved.read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_a_damaged_model_is_not_calibrated(saved: Path, tmp_path: Path, compact: bool):
+    with zipfile.ZipFile(saved) as archive:
+        weights = archive.getinfo(WEIGHTS_MEMBER)
+    content = bytearray(saved.read_bytes())
+    content[weights.header_offset + weights.compress_size // 2] ^= 0xFF
+    path = tmp_path / "damaged.keras"
+    path.write_bytes(content)
+    for target in (path, tmp_path / "calibrated.keras"):
+        with pytest.raises(ValueError, match=r"damaged\.keras: .*or a damaged one .*CRC"):
+            save_calibrated(path, target, {PLAIN: make_calibration(0)}, compact=compact)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_of_another_kind_is_not_calibrated(tmp_path: Path):
+    path = tmp_path / "other.keras"
+    path.write_bytes(b"not a zip file at all")
+    for use in (read_calibrations, lambda path: save_calibrated(path, path, {})):
+        with pytest.raises(ValueError, match=r"other\.keras: not a model file"):
+            use(path)
+    assert path.read_bytes() == b"not a zip file at all"
+    with pytest.raises(ValueError, match=r"none\.keras: not a model file"):
+        read_calibrations(tmp_path / "none.keras")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"plain": {"heights": [[0.5]], "rates": [[2]]}}'])
+def test_a_damaged_calibration_is_told(saved: Path, tmp_path: Path, text: str):
+    path = tmp_path / "changed.keras"
+    path.write_bytes(saved.read_bytes())
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(CALIBRATION_MEMBER, text)
+    with pytest.raises(ValueError, match=r"changed\.keras: not a calibration of scores"):
+        read_calibrations(path)
+    save_calibrated(path, path, {PLAIN: make_calibration(0)})
+    assert_calibrated(path, {PLAIN: make_calibration(0)})

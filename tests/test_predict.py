@@ -399,7 +399,6 @@ def test_a_model_that_is_none_is_told(
     assert error_of(main, "a.png", "--model", "model.pt").startswith(
         "model.pt: not a model file, its name must end in"
     )
-    assert error_of(main, "a.png").startswith("no model in models/*/best.keras; name one with")
 
 
 def test_a_command_without_pictures_is_told():

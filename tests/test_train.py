@@ -253,6 +253,8 @@ def test_a_run_is_never_overwritten(copied_run: Path, shards: Path, error_of: Ca
         ("--precision", "mixed_bfloat16", "precision is float32 and cannot become mixed_bfloat16"),
         ("--warmup-epochs", 3, "warmup_epochs is 1.0 and cannot become 3.0"),
         ("--preset", "hg8", "preset"),
+        ("--input-size", 64, "input_size is 32 and cannot become 64"),
+        ("--weights", "other.keras", "--weights starts a run and --resume goes on with one"),
     ],
 )
 def test_a_changed_choice_is_refused_when_resuming(
@@ -294,6 +296,37 @@ def test_a_run_that_is_not_there_cannot_be_resumed(
     (tmp_path / "odd" / "config.json").write_text("{}")
     line = error_of(main, "--resume", "--run", "odd", *where)
     assert line.startswith(f"{tmp_path / 'odd' / 'config.json'}: not a configuration")
+
+
+# Starting from a model file.
+
+
+def test_weights_of_another_run_are_where_a_run_starts_whatever_its_crops(
+    micro_run: Run, micro_config: Config, shards: Path, tmp_path: Path
+):
+    larger = dataclasses.replace(micro_config.network, input_size=64)
+    still = change(micro_config, epochs=1, learning_rate=1e-12)
+    config = dataclasses.replace(still, network=larger)
+    best = micro_run.folder / "best.keras"
+    train(config, str(shards), folder=tmp_path / "run", board=tmp_path / "log", weights=best)
+    network, kept = load_model(tmp_path / "run" / "last.keras")
+    assert kept == config
+    before = {weight.path: weight.numpy() for weight in load_model(best)[0].trainable_weights}
+    after = {weight.path: weight.numpy() for weight in network.trainable_weights}
+    assert [value.shape for value in after.values()] == [value.shape for value in before.values()]
+    for old, new in zip(before.values(), after.values(), strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-6)
+
+
+def test_weights_of_another_network_are_refused(
+    micro_run: Run, shards: Path, tmp_path: Path, error_of: Callable[..., str]
+):
+    best = micro_run.folder / "best.keras"
+    where = ("--models", tmp_path / "m", "--logs", tmp_path / "l", "--data", shards)
+    line = error_of(main, "--preset", "tiny", "--batch-size", 4, "--weights", best, *where)
+    assert f"{best}: --weights are of another network" in line
+    line = error_of(main, "--preset", "tiny", "--batch-size", 4, "--weights", "no.keras", *where)
+    assert line == "no.keras: no such model file"
 
 
 # Losses that are no numbers.
@@ -518,7 +551,8 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output
-    expected = {"folder": Path("models/hg4"), "board": Path("logs/hg4"), "resume": False}
+    expected: dict[str, Any] = {"folder": Path("models/hg4"), "board": Path("logs/hg4")}
+    expected |= {"resume": False, "weights": None}
     assert asked[-1] == (preset("hg4"), "tfrecords", expected)
     assert result.stdout.splitlines() == [
         "4 epochs done, 12 s; best PCKh@0.5 61.2 after epoch 3",
@@ -537,18 +571,19 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
         "xla": "on",
         "seed": 77,
     }
-    words = [
+    words = ["--preset", "small", "--run", "r", "--models", "m", "--logs", "l", "--data", "d"]
+    words += ["--weights", "w.keras", "--input-size", "192"]
+    words += [
         word
         for name, value in options.items()
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
-    CliRunner().invoke(
-        main,
-        ["--preset", "small", "--run", "r", "--models", "m", "--logs", "l", "--data", "d", *words],
-        catch_exceptions=False,
-    )
-    expected = {"folder": Path("m/r"), "board": Path("l/r"), "resume": False}
-    assert asked[-1] == (change(preset("small"), **options), "d", expected)
+    CliRunner().invoke(main, words, catch_exceptions=False)
+    expected = {"folder": Path("m/r"), "board": Path("l/r")}
+    expected |= {"resume": False, "weights": Path("w.keras")}
+    config = change(preset("small"), **options)
+    network = dataclasses.replace(config.network, input_size=192)
+    assert asked[-1] == (dataclasses.replace(config, network=network), "d", expected)
 
 
 @pytest.mark.parametrize(
