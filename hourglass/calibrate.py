@@ -12,6 +12,8 @@ from hourglass.console import command, quiet_stderr
 from hourglass.estimator import default_model
 from hourglass.evaluation import Evaluation, evaluate
 
+SUFFIX = ".keras"
+
 
 def calibrate(evaluation: Evaluation) -> dict[str, Calibration]:
     """A calibration for each way the model was run.
@@ -73,14 +75,19 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
     people calibrated by the other half.
     """
     model = model or default_model()
+    target = output or model
+    if target.suffix != SUFFIX:
+        raise ValueError(f"--output {target}: a model file's name must end in {SUFFIX}")
+    if not target.parent.is_dir():
+        raise ValueError(f"--output {target}: there is no folder {target.parent}")
     evaluation = evaluate(data, model, flip_test=True, calibrated=False)
     for kind in evaluation.keypoints:
         before, after = evaluation.reliability(kind).error, cross_checked(evaluation, kind).error
         click.echo(f"{kind:<10} expected calibration error {before:.3f} -> {after:.3f}")
     with quiet_stderr():
         from hourglass.checkpoint import save_calibrated
-    save_calibrated(model, output or model, calibrate(evaluation), compact=compact)
-    click.echo(f"{len(evaluation.labels)} people of {data}, calibrated model in {output or model}")
+    save_calibrated(model, target, calibrate(evaluation), compact=compact)
+    click.echo(f"{len(evaluation.labels)} people of {data}, calibrated model in {target}")
 
 
 if __name__ == "__main__":

@@ -117,6 +117,7 @@ def _line(heights: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """Knots (K,) of the line through keypoints (M,): mean heights and rising shares of right."""
     from scipy.optimize import isotonic_regression
 
+    heights = np.asarray(heights, float)
     order = np.argsort(heights, kind="stable")
     bins = np.array_split(order, max(1, len(order) // KEYPOINTS_PER_KNOT))
     middle = np.round([heights[chosen].mean() for chosen in bins], DIGITS)
@@ -189,7 +190,7 @@ def from_json(text: str, *, where: str) -> dict[str, Calibration]:
     """
     try:
         return {name: _from_lists(lines) for name, lines in json.loads(text).items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"{where}: not a calibration of scores ({error})") from error
 
 

@@ -96,7 +96,7 @@ def read_config(path: str | Path) -> Config:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such model file")
-    config = from_json(_member(path, CONFIG_MEMBER).decode(), where=str(path))
+    config = from_json(_text(path, CONFIG_MEMBER), where=str(path))
     joints = config.network.joints
     if joints != len(MPII.joints):
         raise ValueError(
@@ -113,8 +113,7 @@ def read_calibrations(path: str | Path) -> dict[str, Calibration]:
     """
     if CALIBRATION_MEMBER not in _members(path):
         return {}
-    text = _member(path, CALIBRATION_MEMBER).decode()
-    return calibration.from_json(text, where=str(path))
+    return calibration.from_json(_text(path, CALIBRATION_MEMBER), where=str(path))
 
 
 def save_calibrated(
@@ -127,7 +126,7 @@ def save_calibrated(
         target: The copy; may be `source`.
         calibrations: By the way the network is run.
         compact: Keep 11 significant bits of each weight, float16's precision with float32's range,
-            and compress, which halves the file.
+            and compress, which halves the file; a file that is compact stays so.
 
     Raises:
         ValueError: If the file is damaged.
@@ -135,19 +134,27 @@ def save_calibrated(
     members = {name: _member(source, name) for name in _members(source)}
     members[CALIBRATION_MEMBER] = calibration.to_json(calibrations).encode()
     if compact:
-        members[WEIGHTS_MEMBER] = _rounded(members[WEIGHTS_MEMBER])
+        members[WEIGHTS_MEMBER] = _rounded(_member(source, WEIGHTS_MEMBER), where=str(source))
+    compressed = compact or _is_compressed(source)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}{SUFFIX}")
-    method = zipfile.ZIP_DEFLATED if compact else zipfile.ZIP_STORED
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     try:
         with zipfile.ZipFile(temporary, "w", method) as archive:
             for name, content in members.items():
                 archive.writestr(name, content)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _rounded(weights: bytes) -> bytes:
+def _is_compressed(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(one.compress_type == zipfile.ZIP_DEFLATED for one in archive.infolist())
+
+
+def _rounded(weights: bytes, *, where: str) -> bytes:
     """A weights file whose float32 arrays have 13 zero bits at their ends."""
     out = io.BytesIO(weights)
 
@@ -156,9 +163,19 @@ def _rounded(weights: bytes) -> bytes:
             bits = np.asarray(item[()]).view(np.uint32)
             item[()] = ((bits + ROUNDING_HALF) & ~ROUNDING_MASK).view(np.float32)
 
-    with h5py.File(out, "r+") as file:
-        file.visititems(visit)
+    try:
+        with h5py.File(out, "r+") as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise ValueError(f"{where}: its weights are damaged ({error})") from error
     return out.getvalue()
+
+
+def _text(path: str | Path, name: str) -> str:
+    try:
+        return _member(path, name).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {name} inside is no text ({error})") from error
 
 
 def _members(path: str | Path) -> list[str]:

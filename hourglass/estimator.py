@@ -24,7 +24,7 @@ from hourglass.geometry import (
     invert_affine,
     warp,
 )
-from hourglass.pose import Pose
+from hourglass.pose import Box, Pose
 from hourglass.runtimes import Runtime, load_runtime
 from hourglass.skeleton import MPII
 
@@ -33,8 +33,6 @@ BATCH_SIZE = 16
 
 SHIPPED = Path(__file__).resolve().parent / "weights" / "lite.keras"
 """The model that comes with the project; docs/MODEL_CARD.md says what it is."""
-
-Box = tuple[float, float, float, float]
 
 
 class PoseEstimator:
@@ -102,11 +100,26 @@ class PoseEstimator:
             ValueError: If the picture is not such an array or the box is not a box.
         """
         _require_picture(image)
-        x, y, width, height = (0, 0, *image.shape[1::-1]) if box is None else map(float, box)
-        box = (x, y, width, height)
-        center, scale = box_to_crop(box)
-        points, scores = self.predict([image], center[None], np.array([scale]))
-        return Pose(points=points[0], scores=scores[0], skeleton=MPII, box=box)
+        return self.poses([image], [whole(image) if box is None else box])[0]
+
+    def poses(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Pose]:
+        """The poses of many people.
+
+        Args:
+            images: N pictures (H, W, 3) uint8 RGB; one that shows several people comes as often.
+            boxes: N boxes (x, y, width, height) px, one person each.
+
+        Raises:
+            ValueError: As `__call__`, and if the lengths differ.
+        """
+        boxes = [(float(x), float(y), float(width), float(height)) for x, y, width, height in boxes]
+        crops = [box_to_crop(box) for box in boxes]
+        centers = np.array([center for center, _ in crops]).reshape(-1, 2)
+        points, scores = self.predict(images, centers, np.array([scale for _, scale in crops]))
+        return [
+            Pose(points=points[person], scores=scores[person], skeleton=MPII, box=box)
+            for person, box in enumerate(boxes)
+        ]
 
     def predict(
         self, images: Sequence[np.ndarray], centers: np.ndarray, scales: np.ndarray
@@ -142,19 +155,29 @@ class PoseEstimator:
         for start in range(0, len(images), BATCH_SIZE):
             chosen = slice(start, start + BATCH_SIZE)
             matrices = crop_matrix(centers[chosen], scales[chosen], size=size)
-            pictures = images[chosen]
-            for picture in pictures:
-                _require_picture(picture)
-            crops = np.stack(
-                [
-                    warp(picture, matrix, size=size)
-                    for picture, matrix in zip(pictures, matrices, strict=True)
-                ]
-            )
+            crops = _crops(images[chosen], matrices, size)
             cells, heights = decode_heatmaps(self._heatmaps(crops), refine=self._refine)
             scores[chosen] = self._calibration(heights) if self._calibration else heights
             points[chosen] = apply_affine(invert_affine(matrices), from_grid(cells))
         return points, scores
+
+    def highest_heatmap(self, image: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """What the network sees in a box, to be drawn.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box: (x, y, width, height) px.
+
+        Returns:
+            The highest of all joints' heatmaps (S/4, S/4) float32, and the matrix (2, 3) from the
+            picture's pixels to the heatmap's.
+        """
+        size = self._runtime.config.network.input_size
+        center, scale = box_to_crop(box)
+        matrix = crop_matrix(center, scale, size=size)
+        heatmaps = self._heatmaps(_crops([image], matrix[None], size))[0]
+        cells = crop_matrix(center, scale, size=heatmaps.shape[0])
+        return heatmaps.max(axis=-1), cells
 
     def _heatmaps(self, crops: np.ndarray) -> np.ndarray:
         heatmaps = self._runtime.heatmaps(crops)
@@ -168,6 +191,19 @@ def default_model(folder: Path = Path("models")) -> Path:
     """The best model of the run in `folder` that was trained last, or else the shipped one."""
     found = sorted(folder.glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
     return found[-1] if found else SHIPPED
+
+
+def whole(image: np.ndarray) -> Box:
+    """The box around a whole picture (H, W, 3)."""
+    height, width = image.shape[:2]
+    return 0.0, 0.0, float(width), float(height)
+
+
+def _crops(images: Sequence[np.ndarray], matrices: np.ndarray, size: int) -> np.ndarray:
+    for image in images:
+        _require_picture(image)
+    pairs = zip(images, matrices, strict=True)
+    return np.stack([warp(image, matrix, size=size) for image, matrix in pairs])
 
 
 def _require_picture(image: np.ndarray) -> None:

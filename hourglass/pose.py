@@ -12,6 +12,9 @@ import numpy as np
 
 from hourglass.skeleton import Skeleton
 
+Box = tuple[float, float, float, float]
+"""(x, y, width, height), px; x and y are the upper left pixel's index."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pose:
@@ -31,7 +34,7 @@ class Pose:
     points: np.ndarray
     scores: np.ndarray
     skeleton: Skeleton
-    box: tuple[float, float, float, float]
+    box: Box
 
     def __post_init__(self) -> None:
         joints = len(self.skeleton.joints)

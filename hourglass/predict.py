@@ -1,119 +1,332 @@
-"""`python -m hourglass.predict`: finds a person's joints in pictures and draws them."""
+"""`python -m hourglass.predict`: finds people's joints in pictures and films, and draws them."""
 
 from __future__ import annotations
 
-import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 from PIL import Image
 
+from hourglass.boxes import Boxes, read_boxes, require_overlap
 from hourglass.console import Progress, command, quiet_stderr, write_file
-from hourglass.drawing import MIN_SCORE, draw_pose
-from hourglass.estimator import Box, PoseEstimator, default_model
-from hourglass.pictures import JPEG_QUALITY, read_picture
-from hourglass.pose import Pose
+from hourglass.drawing import MIN_SCORE, PARTS, draw_heatmap, draw_pose
+from hourglass.estimator import PoseEstimator, default_model
+from hourglass.inputs import Inputs, find_inputs
+from hourglass.pictures import JPEG_QUALITY
+from hourglass.pipeline import Failed, Locate, Seen, Writer, see_film, see_pictures, whole_picture
+from hourglass.pose import Box, Pose
+from hourglass.results import Found, to_coco, to_csv, to_json, to_openpose
+from hourglass.video import CODECS, Film, FilmWriter
+
+HEATMAP, NOTHING = "heatmap", "nothing"
+DRAWINGS = (*PARTS, HEATMAP, NOTHING)
+
+MOST_TOLD = 20
+"""Failures told one by one; of more, their number."""
+
+WINDOW = "hourglass"
+QUIT_KEYS = frozenset({27, ord("q")})  # escape
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """One picture's result.
+@dataclass(frozen=True)
+class Look:
+    """How poses are drawn.
 
     Attributes:
-        image: The picture's file.
-        width: px.
-        height: px.
-        pose: The person's joints.
-        drawn: The file with the skeleton.
+        parts: Some of `DRAWINGS`.
+        min_score: Joints scored lower are not drawn.
     """
 
-    image: Path
-    width: int
-    height: int
-    pose: Pose
-    drawn: Path
+    parts: tuple[str, ...] = ("skeleton", "keypoints")
+    min_score: float = MIN_SCORE
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and names, ready for JSON."""
-        return {
-            "image": str(self.image),
-            "width": self.width,
-            "height": self.height,
-            "people": [self.pose.to_dict()],
-        }
+    def draw(
+        self, picture: np.ndarray, poses: Sequence[Pose], estimator: PoseEstimator
+    ) -> np.ndarray:
+        """The picture (H, W, 3) uint8 RGB with its people."""
+        if HEATMAP in self.parts:
+            for pose in poses:
+                picture = draw_heatmap(picture, *estimator.highest_heatmap(picture, pose.box))
+        parts = [part for part in self.parts if part in PARTS]
+        for pose in poses:
+            picture = draw_pose(picture, pose, min_score=self.min_score, parts=parts)
+        return picture
 
 
-def predict(
-    image: Path,
-    estimator: PoseEstimator,
-    *,
-    drawn: Path,
-    box: Box | None = None,
-    min_score: float = MIN_SCORE,
-) -> Prediction:
-    """Finds one person's joints in a picture, and writes the picture with the skeleton.
-
-    Args:
-        image: The picture's file.
-        estimator: The network.
-        drawn: File to write.
-        box: (x, y, width, height) px around the person; default: the whole picture.
-        min_score: Joints scored lower are not drawn.
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Writes (H, W, 3) uint8 RGB as the file's ending says.
 
     Raises:
-        ValueError: If the picture cannot be read, the box lies outside it, or `drawn` cannot be
-            written.
+        ValueError: If it cannot be written.
     """
-    picture = read_picture(image)
-    height, width = picture.shape[:2]
-    if box:
-        _require_overlap(box, width, height, image)
-    pose = estimator(picture, box)
-    skeleton = Image.fromarray(draw_pose(picture, pose, min_score=min_score))
     try:
-        skeleton.save(drawn, quality=JPEG_QUALITY)
+        Image.fromarray(picture).save(path, quality=JPEG_QUALITY)
     except OSError as error:
-        raise ValueError(f"{drawn}: cannot be written ({error.strerror})") from error
-    return Prediction(image, width, height, pose, drawn)
+        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _require_overlap(box: Box, width: int, height: int, image: Path) -> None:
-    x, y, box_width, box_height = box
-    if not np.isfinite(box).all() or box_width <= 0 or box_height <= 0:
-        raise ValueError(f"--box {box}: x y w h must be finite, and w and h above 0 px")
-    if x >= width or y >= height or x + box_width <= 0 or y + box_height <= 0:
-        raise ValueError(f"{image}: --box {box} lies outside the picture of {width}×{height} px")
-
-
-def drawn_names(images: list[Path], output: Path) -> list[Path]:
+def drawn_names(images: Sequence[Path], output: Path, ending: str = "_pose.jpg") -> list[Path]:
     """A file in `output` for each picture; pictures of one name in several folders get numbers."""
     used: dict[str, int] = {}
     names = []
     for image in images:
         count = used[image.stem] = used.get(image.stem, 0) + 1
+        stem, dot, suffix = ending.partition(".")
         number = f"_{count}" if count > 1 else ""
-        names.append(output / f"{image.stem}_pose{number}.jpg")
+        names.append(output / f"{image.stem}{stem}{number}{dot}{suffix}")
     return names
 
 
-def format_pose(prediction: Prediction) -> str:
-    """Joint names, pixels of the original picture and scores, as text."""
-    pose = prediction.pose
-    rows = [
-        f"  {name:<15}{x:>9.1f}{y:>9.1f}{score:>8.2f}"
-        for name, (x, y), score in zip(pose.skeleton.joints, pose.points, pose.scores, strict=True)
+def locator(boxes: Sequence[Box], listed: Boxes | None) -> Locate:
+    """What says where people are: given boxes, a file's, or the whole picture.
+
+    Raises:
+        ValueError: From the `Locate`, if a box lies outside its picture or the file has none.
+    """
+
+    def given(picture: np.ndarray, path: Path | None) -> list[Box]:
+        chosen = listed.of(path) if listed and path else list(boxes)
+        if listed and not chosen:
+            raise ValueError(f"{path}: no box for this picture in --boxes")
+        height, width = picture.shape[:2]
+        for box in chosen:
+            require_overlap(box, width=width, height=height, where=str(path or "--box"))
+        return chosen
+
+    return given if boxes or listed else whole_picture
+
+
+def format_pose(found: Found, drawn: Path | None) -> str:
+    """Joint names, pixels of the original picture and scores of each person, as text."""
+    lines = [f"{found.image} -> {drawn}" if drawn else found.image]
+    for pose in found.poses:
+        lines.append(f"  {'':<15}{'x':>9}{'y':>9}{'score':>8}")
+        lines += [
+            f"  {name:<15}{x:>9.1f}{y:>9.1f}{score:>8.2f}"
+            for name, (x, y), score in zip(
+                pose.skeleton.joints, pose.points, pose.scores, strict=True
+            )
+        ]
+    return "\n".join(lines)
+
+
+def predict_pictures(
+    paths: Sequence[Path],
+    estimator: PoseEstimator,
+    locate: Locate,
+    *,
+    drawn: Sequence[Path | None],
+    look: Look,
+) -> tuple[list[Found], list[str]]:
+    """Finds the people in pictures, and writes the pictures with their skeletons.
+
+    Args:
+        paths: Picture files.
+        estimator: The network.
+        locate: Says where people are.
+        drawn: A file to write for each picture, or None.
+        look: How they are drawn.
+
+    Returns:
+        What was found, and a line for each picture that failed; the others are done.
+    """
+    found, failures = [], []
+    with Progress("predicting", total=len(paths), unit="pictures") as progress, Writer() as writer:
+        seen = see_pictures(paths, estimator, locate)
+        for one, target in zip(seen, drawn, strict=True):
+            if isinstance(one, Failed):
+                failures.append(str(one.error))
+            else:
+                found.append(_found(one, str(one.path)))
+                if target:
+                    writer.submit(_drawing(one, target, look, estimator))
+            progress.advance()
+    return found, failures + writer.failures
+
+
+def _drawing(seen: Seen, target: Path, look: Look, estimator: PoseEstimator) -> Callable[[], None]:
+    return lambda: save_picture(look.draw(seen.picture, seen.poses, estimator), target)
+
+
+def _found(seen: Seen, name: str) -> Found:
+    height, width = seen.picture.shape[:2]
+    frame = seen.frame
+    number, time = (frame.number, round(frame.time, 4)) if frame else (None, None)
+    return Found(name, width, height, seen.poses, number, time)
+
+
+def predict_film(
+    source: Path | int,
+    estimator: PoseEstimator,
+    locate: Locate,
+    *,
+    drawn: Path | None,
+    look: Look,
+    every: int = 1,
+    follow: bool = True,
+    smooth: bool = False,
+    show: bool = False,
+) -> list[Found]:
+    """Finds the people in a film, frame by frame, and writes it with their skeletons.
+
+    Args:
+        source: The film's file, or a camera's number.
+        estimator: The network.
+        locate: Says where people are at first, and when one is lost.
+        drawn: The film to write, or None.
+        look: How people are drawn.
+        every: Take each `every`-th frame only.
+        follow: Let boxes follow from the last frame's joints.
+        smooth: Filter joints against jitter.
+        show: Show the film in a window while it is made; Q or Escape ends it.
+
+    Raises:
+        ValueError: If the film cannot be read or written, or there is no window to show it in.
+    """
+    film = Film(source, every=every)
+    name = f"camera {source}" if isinstance(source, int) else str(source)
+    found = []
+    with ExitStack() as stack:
+        writer = stack.enter_context(FilmWriter(drawn, rate=film.rate)) if drawn else None
+        window = stack.enter_context(_Window()) if show else None
+        progress = stack.enter_context(
+            Progress(f"predicting {name}", total=film.frames or 0, unit="frames")
+        )
+        smooth_at = film.rate if smooth else None
+        seen = see_film(film, estimator, locate, follow=follow, smooth_at=smooth_at)
+        for one in _until_interrupted(seen):
+            found.append(_found(one, name))
+            if writer or window:
+                picture = look.draw(one.picture, one.poses, estimator)
+                if writer:
+                    writer.write(picture)
+                if window and not window.show(picture):
+                    break
+            progress.advance()
+    return found
+
+
+def _until_interrupted(seen: Iterable[Seen]) -> Iterator[Seen]:
+    """A camera has no end but Ctrl-C; what was seen until then is kept."""
+    try:
+        yield from seen
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+
+
+class _Window:
+    """A window on the screen; a context manager."""
+
+    def __enter__(self) -> _Window:
+        import cv2
+
+        self._cv2 = cv2
+        try:
+            with quiet_stderr():
+                cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
+        except cv2.error as error:
+            raise ValueError(
+                "--show: OpenCV can open no window here; it needs a display, and the package "
+                "opencv-python in the place of opencv-python-headless"
+            ) from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._cv2.destroyAllWindows()
+
+    def show(self, picture: np.ndarray) -> bool:
+        """Shows a frame; False once the user wants to end."""
+        self._cv2.imshow(WINDOW, picture[..., ::-1])
+        return self._cv2.waitKey(1) & 0xFF not in QUIT_KEYS
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that a command is to write, besides pictures.
+
+    Attributes:
+        json: All poses, with names.
+        csv: A row per person.
+        coco: COCO's keypoint results.
+        openpose: Folder of a file per picture or frame.
+    """
+
+    json: Path | None = None
+    csv: Path | None = None
+    coco: Path | None = None
+    openpose: Path | None = None
+
+    def files(self) -> list[Path]:
+        """Those that are single files."""
+        return [path for path in (self.json, self.csv, self.coco) if path]
+
+    def write(self, found: Sequence[Found]) -> None:
+        """Writes them.
+
+        Raises:
+            ValueError: If one cannot be written.
+        """
+        formats = ((self.json, to_json), (self.csv, to_csv), (self.coco, to_coco))
+        for path, to_text in formats:
+            if path:
+                write_file(path, to_text(found))
+        if self.openpose:
+            make_folder(self.openpose)
+            for one, path in zip(found, openpose_names(found, self.openpose), strict=True):
+                write_file(path, to_openpose(one))
+
+
+def openpose_names(found: Sequence[Found], folder: Path) -> list[Path]:
+    """OpenPose's own names: `NAME_keypoints.json`, with the frame's 12 digits in a film."""
+    names = [
+        Path(one.image if one.frame is None else f"{Path(one.image).stem}_{one.frame:012d}.film")
+        for one in found
     ]
-    title = f"{prediction.image} -> {prediction.drawn}"
-    return "\n".join([title, f"  {'':<15}{'x':>9}{'y':>9}{'score':>8}", *rows])
+    return drawn_names(names, folder, "_keypoints.json")
+
+
+def make_folder(output: Path) -> None:
+    """Makes a folder that may be there.
+
+    Raises:
+        ValueError: If it cannot be made.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
+    """Keeps files from being overwritten.
+
+    Raises:
+        ValueError: If one is there; names the first.
+    """
+    there = [path for path in paths if path and path.exists()]
+    if there and not force:
+        more = f", and {len(there) - 1} more" if len(there) > 1 else ""
+        raise ValueError(f"{there[0]} is there already{more}; --force would overwrite")
+
+
+def film_targets(films: Sequence[Path | int], output: Path) -> list[Path]:
+    """The film to write for each film: `output` itself if it is called like one."""
+    if output.suffix.lower() in CODECS:
+        if len(films) > 1:
+            raise ValueError(f"--output {output}: {len(films)} films cannot share one file")
+        return [output]
+    names = [Path(f"camera{film}") if isinstance(film, int) else film for film in films]
+    return drawn_names(names, output, "_pose.mp4")
 
 
 @click.command()
-@click.argument(
-    "images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."
-)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--recursive", is_flag=True, help="Search the folders inside folders, too.")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -124,17 +337,27 @@ def format_pose(prediction: Prediction) -> str:
     type=click.Path(path_type=Path),
     default=Path("predictions"),
     show_default=True,
-    help="Folder of the pictures with skeletons.",
+    help="Folder of what is drawn; of a film, the film file if it is called like one.",
 )
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="File to write all joints to."
-)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--json", type=click.Path(path_type=Path), help="File to write all joints to.")
+@click.option("--csv", type=click.Path(path_type=Path), help="The same as a table.")
+@click.option("--coco", type=click.Path(path_type=Path), help="As COCO's keypoint results.")
+@click.option("--openpose", type=click.Path(path_type=Path), help="Folder: as OpenPose's files.")
 @click.option(
     "--box",
+    "boxes",
     type=float,
     nargs=4,
+    multiple=True,
     metavar="X Y W H",
-    help="The person's box, px. [default: the whole picture]",
+    help="A person's box, px; several for several people. [default: the whole picture]",
+)
+@click.option(
+    "--boxes",
+    "boxes_file",
+    type=click.Path(path_type=Path),
+    help="JSON or CSV file of each picture's boxes.",
 )
 @click.option(
     "--min-score",
@@ -143,49 +366,115 @@ def format_pose(prediction: Prediction) -> str:
     show_default=True,
     help="Joints scored lower are not drawn.",
 )
+@click.option(
+    "--draw",
+    "parts",
+    type=click.Choice(DRAWINGS),
+    multiple=True,
+    default=("skeleton", "keypoints"),
+    show_default=True,
+    help="What to draw; may be given several times.",
+)
 @click.option("--flip-test", is_flag=True, help="Average in each crop's mirror image.")
+@click.option(
+    "--every",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Of films, each N-th frame only.",
+)
+@click.option("--smooth", is_flag=True, help="Of films, filter joints against jitter.")
+@click.option("--show", is_flag=True, help="Show films in a window while they are made.")
 @command
 def main(
-    images: tuple[Path, ...],
+    inputs: tuple[str, ...],
+    recursive: bool,
     model: Path | None,
     output: Path,
-    json_file: Path | None,
-    box: Box | None,
+    force: bool,
+    boxes: tuple[Box, ...],
+    boxes_file: Path | None,
     min_score: float,
+    parts: tuple[str, ...],
     flip_test: bool,
+    every: int,
+    smooth: bool,
+    show: bool,
+    **files: Path | None,
 ) -> None:
-    """Finds one person's joints in each IMAGE, prints them, and draws them."""
+    """Finds people's joints in pictures and films, and draws them.
+
+    INPUT is a picture, a folder of pictures, a pattern in quotes, a film, a camera's number, or -
+    for a list of pictures on standard input. Without --box or --boxes, each picture shows
+    one person who fills it; in films, boxes follow from the last frame's joints.
+    """
+    if boxes and boxes_file:
+        raise ValueError("--box and --boxes both say where people are: give one of them")
+    found_inputs = find_inputs(
+        inputs, recursive=recursive, listed=sys.stdin if "-" in inputs else ()
+    )
+    if boxes_file and found_inputs.films:
+        raise ValueError("--boxes is for pictures; of a film, --box says where to begin")
+    outputs = Outputs(**files)
+    look = Look(parts, min_score)
+    drawn = _targets(found_inputs, output, draws=NOTHING not in parts)
+    refuse_existing([*outputs.files(), *drawn.values()], force)
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)
-    _make_folder(output)
-    done, failed = [], []
-    targets = drawn_names(list(images), output)
-    with Progress("predicting", total=len(images), unit="pictures") as progress:
-        for image, drawn in zip(images, targets, strict=True):
-            try:
-                done.append(predict(image, estimator, drawn=drawn, box=box, min_score=min_score))
-            except ValueError as error:
-                failed.append(str(error))
-            progress.advance()
-    for prediction in done:
-        click.echo(format_pose(prediction))
-    if json_file:
-        results = [prediction.to_dict() for prediction in done]
-        try:
-            write_file(json_file, json.dumps(results, indent=1) + "\n")
-        except ValueError as error:
-            failed.append(str(error))
-    click.echo(f"{len(done)} of {len(images)} pictures done, drawn in {output}, model {model}")
-    if failed:
-        raise click.ClickException("\n".join(failed))
-
-
-def _make_folder(output: Path) -> None:
+    locate = locator(boxes, read_boxes(boxes_file) if boxes_file else None)
+    for target in drawn.values():
+        if target:
+            make_folder(target.parent)
+    pictures = found_inputs.pictures
+    found, failures = predict_pictures(
+        pictures, estimator, locate, drawn=[drawn[path] for path in pictures], look=look
+    )
+    done = len(found)
+    if len(pictures) == 1:
+        for one in found:
+            click.echo(format_pose(one, drawn[pictures[0]]))
+    for film in found_inputs.films:
+        found += predict_film(
+            film,
+            estimator,
+            locate,
+            drawn=drawn[film],
+            look=look,
+            every=every,
+            smooth=smooth,
+            show=show,
+        )
     try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{output}: cannot be written ({error.strerror})") from error
+        outputs.write(found)
+    except ValueError as error:
+        failures.append(str(error))
+    _tell(done, len(found) - done, found_inputs, output, model)
+    if failures:
+        more = len(failures) - MOST_TOLD
+        told = [*failures[:MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]
+        raise click.ClickException("\n".join(told))
+
+
+def _targets(inputs: Inputs, output: Path, *, draws: bool) -> dict[Path | int, Path | None]:
+    """What is drawn into which file; None for everything if nothing is drawn."""
+    if not draws:
+        return dict.fromkeys([*inputs.pictures, *inputs.films])
+    if inputs.pictures and output.suffix.lower() in CODECS:
+        raise ValueError(f"--output {output}: of pictures, this is a folder, not a film")
+    drawn: dict[Path | int, Path | None] = {}
+    drawn.update(zip(inputs.pictures, drawn_names(inputs.pictures, output), strict=True))
+    drawn.update(zip(inputs.films, film_targets(inputs.films, output), strict=True))
+    return drawn
+
+
+def _tell(pictures: int, frames: int, inputs: Inputs, output: Path, model: Path) -> None:
+    parts = []
+    if inputs.pictures:
+        parts.append(f"{pictures} of {len(inputs.pictures)} pictures")
+    if inputs.films:
+        parts.append(f"{frames} frames of {len(inputs.films)} films")
+    click.echo(f"{' and '.join(parts)} done, drawn in {output}, model {model}")
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
         _section("What scores mean", _reliability(evaluation, kind)),
         *_people(evaluation, kind),
     ]
-    title = f"{Path(evaluation.model).parent.name}/{Path(evaluation.model).name}"
+    title = "/".join(Path(evaluation.model).parts[-2:])
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -174,11 +174,12 @@ def _kinds(evaluation: Evaluation, kind: str) -> str:
         known = kinds[:, list(joints)]
         known = known[known != NOT_LABELLED]
         counts = np.bincount(known, minlength=len(KINDS))
-        shares = 100.0 * counts / max(1, counts.sum())
+        shares = 100.0 * counts / counts.sum() if len(known) else np.full(len(KINDS), np.nan)
         bar = "".join(
             f'<div style="width:{share:.2f}%;background:{colour}" title="{name}: {share:.1f} %">'
             "</div>"
             for name, share, colour in zip(KINDS, shares, COLOURS, strict=True)
+            if share > 0
         )
         rows.append([title, *(f"{share:.1f}" for share in shares), f'<div class="bar">{bar}</div>'])
     key = "".join(
@@ -188,7 +189,8 @@ def _kinds(evaluation: Evaluation, kind: str) -> str:
     note = (
         "<p>Percent of labelled joints. Found: within 0.5 head sizes of its label. Else swapped if "
         "that close to the label of its mirror joint, another joint if that close to some other "
-        "label, a near miss within 1 head size of its own label, and a far miss beyond.</p>"
+        "label, a near miss within 1 head size of its own label, and a far miss beyond. Each group "
+        "counts its joints together, left and right.</p>"
     )
     return f'<p class="key">{key}</p>{_table(["", *KINDS, ""], rows, means=1)}{note}'
 
