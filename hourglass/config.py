@@ -234,8 +234,11 @@ PRESETS: dict[str, Config] = {
         train=TrainConfig(epochs=60, batch_size=32),
     ),
     "lite": Config(
-        NetworkConfig(stacks=1, channels=128, depth=3, encoder="lite0"),
-        train=TrainConfig(batch_size=32, averaging=0.999),
+        NetworkConfig(stacks=1, channels=128, depth=3, input_size=192, encoder="lite0"),
+        data=DataConfig(sigma=1.5),
+        train=TrainConfig(
+            epochs=60, batch_size=32, learning_rate=2e-3, averaging=0.999, foreground_weight=9.0
+        ),
     ),
     "tiny": Config(
         NetworkConfig(stacks=1, channels=64, depth=3, input_size=96),
