@@ -57,6 +57,10 @@ class Jpeg:
     width: int
 
 
+class NoPictureError(ValueError):
+    """Bytes that are of no kind of picture that can be read."""
+
+
 def read_picture(path: str | Path) -> np.ndarray:
     """A picture from a file, turned as its EXIF data say.
 
@@ -67,7 +71,17 @@ def read_picture(path: str | Path) -> np.ndarray:
         ValueError: If the file is missing, empty, damaged, not a picture, or of a size outside the
             limits; names the file.
     """
-    return np.asarray(_to_rgb(ImageOps.exif_transpose(_decode(read_bytes(path), str(path)))))
+    return upright_picture(read_bytes(path), where=str(path))
+
+
+def upright_picture(data: bytes, *, where: str) -> np.ndarray:
+    """A picture from a file's bytes, turned as its EXIF data say; (H, W, 3) uint8 RGB.
+
+    Raises:
+        NoPictureError: If they are no picture.
+        ValueError: As `read_picture`.
+    """
+    return np.asarray(_to_rgb(ImageOps.exif_transpose(_decode(data, where))))
 
 
 def decode_picture(data: bytes, *, where: str) -> np.ndarray:
@@ -134,7 +148,7 @@ def _open(data: bytes, where: str) -> Image.Image:
             f"{where}: picture is larger than {MAX_PIXELS} pixels ({error})"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise ValueError(f"{where}: not a picture that can be read") from error
+        raise NoPictureError(f"{where}: not a picture that can be read") from error
     except DECODER_ERRORS as error:
         raise ValueError(f"{where}: picture is damaged ({error})") from error
 

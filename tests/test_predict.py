@@ -1,7 +1,8 @@
-"""Predictions: joints in the picture as people see it, drawn and written, and bad files told."""
+"""Predictions: joints in pictures and films as people see them, drawn, written, bad files told."""
 
 from __future__ import annotations
 
+import csv
 import json
 import struct
 import zlib
@@ -9,18 +10,40 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hourglass.drawing import draw_pose
+from hourglass.boxes import Boxes
+from hourglass.drawing import draw_heatmap, draw_pose
 from hourglass.estimator import PoseEstimator
-from hourglass.pose import Pose
-from hourglass.predict import drawn_names, main, predict
+from hourglass.pipeline import whole_picture
+from hourglass.pose import Box, Pose
+from hourglass.predict import (
+    DRAWINGS,
+    MOST_TOLD,
+    WINDOW,
+    Look,
+    Outputs,
+    drawn_names,
+    film_targets,
+    format_pose,
+    locator,
+    main,
+    make_folder,
+    openpose_names,
+    predict_film,
+    predict_pictures,
+    refuse_existing,
+    save_picture,
+)
 from hourglass.records import Person
+from hourglass.results import Found
 from hourglass.runtimes import KerasRuntime, Runtime
 from hourglass.skeleton import LEFT, MPII, RIGHT
+from hourglass.video import CODECS, Film, FilmWriter
 
 ORIENTATION = 0x0112
 MODEL = ("--model", "dots.keras")
@@ -61,8 +84,16 @@ def read_json(path: str = "joints.json") -> list[Any]:
     return json.loads(Path(path).read_text())
 
 
-def points_of(result: dict[str, Any]) -> np.ndarray:
-    return np.array([[joint["x"], joint["y"]] for joint in result["people"][0]["keypoints"]])
+def points_of(result: dict[str, Any], person: int = 0) -> np.ndarray:
+    return np.array([[joint["x"], joint["y"]] for joint in result["people"][person]["keypoints"]])
+
+
+def pixels(path: str | Path) -> np.ndarray:
+    return np.asarray(Image.open(path)).astype(int)
+
+
+def files_in(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
 
 
 def assert_found(points: np.ndarray, person: Person, *, within: float = 1.0) -> None:
@@ -102,20 +133,26 @@ def test_the_drawing_shows_the_joints_that_are_sure(
     save: Callable[..., Person], dot_finder: Runtime
 ):
     person = save("a.png")
-    estimator = PoseEstimator(dot_finder)
-    done = predict(Path("a.png"), estimator, drawn=Path("drawn.png"))
-    drawn, picture = (np.asarray(Image.open(name)).astype(int) for name in ("drawn.png", "a.png"))
-    np.testing.assert_array_equal(drawn, draw_pose(picture.astype(np.uint8), done.pose).astype(int))
+    picture = pixels("a.png")
+
+    def draw(name: str, look: Look) -> tuple[Pose, np.ndarray]:
+        (found,), failures = predict_pictures(
+            [Path("a.png")], PoseEstimator(dot_finder), whole_picture, drawn=[Path(name)], look=look
+        )
+        assert failures == []
+        return found.poses[0], pixels(name)
+
+    pose, drawn = draw("drawn.png", Look())
+    np.testing.assert_array_equal(drawn, draw_pose(picture.astype(np.uint8), pose).astype(int))
     for index in np.flatnonzero(person.labelled):
         side = MPII.joints[index].split("_")[0]
         if side in ("right", "left"):
-            x, y = done.pose.points[index].round().astype(int)
+            x, y = pose.points[index].round().astype(int)
             colour = {"right": RIGHT, "left": LEFT}[side]
             near = np.abs(drawn[y - 1 : y + 2, x - 1 : x + 2] - colour).max(axis=-1)
             assert near.min() < 40
     # Joints that were not found are not drawn, not even as dots: with all left out nothing is.
-    predict(Path("a.png"), estimator, drawn=Path("none.png"), min_score=1.0)
-    np.testing.assert_array_equal(np.asarray(Image.open("none.png")), picture)
+    np.testing.assert_array_equal(draw("none.png", Look(min_score=1.0))[1], picture)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
@@ -201,12 +238,12 @@ def test_a_box_is_where_the_person_is(
     person, picture = dotted_person(0)
     Image.fromarray(np.hstack([picture, np.full_like(picture, 128), picture])).save("two.png")
     for left in (0, 192):
-        run("two.png", *MODEL, "--json", "joints.json", "--box", left, 0, 96, 88)
+        run("two.png", *MODEL, "--json", "joints.json", "--force", "--box", left, 0, 96, 88)
         (result,) = read_json()
         assert result["people"][0]["box"] == [left, 0, 96, 88]
         assert np.abs(points_of(result) - person.points - [left, 0])[person.labelled].max() < 1
     # A box may reach beyond the picture.
-    run("two.png", *MODEL, "--json", "joints.json", "--box", 188, -8, 120, 104)
+    run("two.png", *MODEL, "--json", "joints.json", "--force", "--box", 188, -8, 120, 104)
     assert read_json()[0]["people"][0]["box"] == [188, -8, 120, 104]
 
 
@@ -223,7 +260,7 @@ def test_a_flip_test_is_made_on_demand(
     monkeypatch.setattr(dot_finder, "heatmaps", heatmaps, raising=False)
     run("a.png", *MODEL)
     assert len(seen) == 1
-    run("a.png", *MODEL, "--json", "joints.json", "--flip-test")
+    run("a.png", *MODEL, "--json", "joints.json", "--flip-test", "--force")
     assert len(seen) == 3
     np.testing.assert_array_equal(seen[2], seen[0][:, ::-1])
     assert_found(points_of(read_json()[0]), person)
@@ -236,7 +273,7 @@ def test_the_lowest_score_drawn_is_the_callers(save: Callable[..., Person]):
         np.asarray(Image.open(name)).astype(int) for name in ("predictions/a_pose.jpg", "a.png")
     )
     assert np.abs(drawn - picture).mean() < 4
-    run("a.png", *MODEL)
+    run("a.png", *MODEL, "--force")
     drawn = np.asarray(Image.open("predictions/a_pose.jpg")).astype(int)
     assert np.abs(drawn - picture).mean() > 4
 
@@ -280,10 +317,10 @@ def test_bad_pictures_are_told_a_line_each_and_the_others_done(
     Path("text.jpg").write_text("This is no picture.\n" * 100)
     Path("huge.png").write_bytes(huge_png())
     Path("cut.jpg").write_bytes(bad_jpeg(dotted_person(0)[1]))
-    Path("folder.jpg").mkdir()
+    Path("in/folder.jpg").mkdir(parents=True)
     Image.new("RGB", (1, 1)).save("dot.png")
     names = ["good.png", "missing.jpg", "empty.jpg", "text.jpg", "huge.png", "cut.jpg"]
-    names += ["folder.jpg", "dot.png", "fine.png"]
+    names += ["in", "dot.png", "fine.png"]
     result = CliRunner().invoke(main, [*names, *MODEL, "--json", "joints.json"])
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
@@ -295,7 +332,7 @@ def test_bad_pictures_are_told_a_line_each_and_the_others_done(
         "text.jpg: not a picture that can be read",
         "huge.png: picture is larger than 150000000 pixels",
         "cut.jpg: picture is damaged",
-        "folder.jpg: picture cannot be read (Is a directory)",
+        "in/folder.jpg: picture cannot be read (Is a directory)",
         "dot.png: picture is 1×1 pixels, each side must be 16 or more",
     ]
     assert len(told) == len(beginnings)
@@ -335,7 +372,7 @@ def test_a_box_that_cannot_be_is_told(
 ):
     save("a.png")
     line = error_of(main, "a.png", *MODEL, "--box", *box)
-    assert "--box" in line
+    assert line.startswith("a.png: box (")
     assert told in line
     assert not list(Path("predictions").iterdir())
 
@@ -343,7 +380,7 @@ def test_a_box_that_cannot_be_is_told(
 def test_a_box_at_the_very_edge_is_used(save: Callable[..., Person]):
     save("a.png")
     run("a.png", *MODEL, "--box", 95.5, 87.5, 10, 10)
-    run("a.png", *MODEL, "--box", -9, -9, 10, 10)
+    run("a.png", *MODEL, "--box", -9, -9, 10, 10, "--force")
 
 
 def test_an_output_folder_that_cannot_be_written_is_told(
@@ -361,7 +398,7 @@ def test_a_drawing_that_cannot_be_written_is_told(
 ):
     save("a.png")
     Path("predictions/a_pose.jpg").mkdir(parents=True)
-    line = error_of(main, "a.png", *MODEL)
+    line = error_of(main, "a.png", *MODEL, "--force")
     assert line == "predictions/a_pose.jpg: cannot be written (Is a directory)"
 
 
@@ -404,4 +441,4 @@ def test_a_model_that_is_none_is_told(
 def test_a_command_without_pictures_is_told():
     result = CliRunner().invoke(main, [*MODEL])
     assert result.exit_code == 2
-    assert "Missing argument 'IMAGE...'" in result.output
+    assert "Missing argument 'INPUT...'" in result.output

@@ -1,0 +1,276 @@
+"""The page: what the server answers, and what a browser shows."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import hourglass.predict
+import hourglass.serve
+from hourglass.estimator import PoseEstimator
+from hourglass.records import Person
+from hourglass.runtimes import Runtime
+from hourglass.serve import LARGEST_UPLOAD, main, make_app
+from hourglass.skeleton import MPII
+
+pytest.importorskip("starlette")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+HAS_BROWSER = bool(CHROMIUM) and importlib.util.find_spec("playwright") is not None
+
+
+@pytest.fixture
+def client(dot_finder: Runtime) -> Any:
+    from starlette.testclient import TestClient
+
+    return TestClient(make_app(PoseEstimator(dot_finder)))
+
+
+@pytest.fixture
+def png(dotted_person: Callable[..., tuple[Person, np.ndarray]]) -> bytes:
+    return encoded(dotted_person(0)[1])
+
+
+def encoded(picture: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, kind, **options)
+    return out.getvalue()
+
+
+# What the server answers.
+
+
+def test_a_pose_is_what_the_command_line_writes(
+    client: Any,
+    png: bytes,
+    dot_finder: Runtime,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    answer = client.post("/pose", params={"name": "a.png"}, content=png)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hourglass.runtimes.KerasRuntime", lambda path: dot_finder)
+    Path("a.png").write_bytes(png)
+    words = ["a.png", "--model", "dots.keras", "--json", "a.json"]
+    CliRunner().invoke(hourglass.predict.main, words, catch_exceptions=False)
+    assert answer.text == Path("a.json").read_text()
+
+
+def test_a_box_says_where_the_person_is(client: Any, png: bytes):
+    query = {"name": "a.png", "box": "10,5,60.5,80"}
+    (found,) = client.post("/pose", params=query, content=png).json()
+    assert found["people"][0]["box"] == [10, 5, 60.5, 80]
+
+
+def test_a_rotated_photograph_is_seen_upright(
+    client: Any, dotted_person: Callable[..., tuple[Person, np.ndarray]]
+):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = encoded(np.rot90(dotted_person(0)[1]), "JPEG", exif=exif)
+    (found,) = client.post("/pose", content=stored).json()
+    assert (found["image"], found["width"], found["height"]) == ("picture", 96, 88)
+
+
+@pytest.mark.parametrize(
+    ("status", "query", "content", "told"),
+    [
+        (415, "name=a.txt", b"a text", "a.txt: not a picture that can be read"),
+        (422, "name=a.png", b"", "a.png: picture is empty (0 bytes)"),
+        (422, "name=cut.png", "cut", "cut.png: picture is damaged"),
+        (422, "name=s.png", "small", "s.png: picture is 8×8 pixels, each side must be 16 or more"),
+        (422, "box=1,2,3", "whole", "box '1,2,3' must be four numbers x,y,width,height"),
+        (422, "box=a,b,c,d", "whole", "box 'a,b,c,d' must be four numbers"),
+        (422, "box=0,0,-5,9", "whole", "w and h above 0 px"),
+        (422, "box=0,0,nan,9", "whole", "must be finite"),
+        (422, "box=500,0,5,9", "whole", "lies outside the picture of 96×88 px"),
+        (413, "name=big.png", b"0" * (LARGEST_UPLOAD + 1), "big.png: larger than 25 MB"),
+    ],
+)
+def test_what_cannot_be_looked_at_is_told(
+    client: Any, png: bytes, status: int, query: str, content: bytes | str, told: str
+):
+    pictures = {"whole": png, "cut": png[:-200], "small": encoded(np.zeros((8, 8, 3), np.uint8))}
+    data = content if isinstance(content, bytes) else pictures[content]
+    answer = client.post(f"/pose?{query}", content=data)
+    assert answer.status_code == status
+    assert told in answer.json()["error"]
+
+
+def test_other_requests_are_refused(client: Any):
+    assert client.get("/pose").status_code == 405
+    assert client.get("/../setup.cfg").status_code == 404
+    assert client.post("/").status_code == 405
+
+
+def test_many_at_once_get_their_own_answers(
+    client: Any, dotted_person: Callable[..., tuple[Person, np.ndarray]]
+):
+    people = [dotted_person(number) for number in range(12)]
+
+    def ask(number: int) -> tuple[int, Any]:
+        content = b"bad" if number % 4 == 3 else encoded(people[number][1])
+        answer = client.post("/pose", params={"name": f"{number}.png"}, content=content)
+        return answer.status_code, answer.json()
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(ask, range(12)))
+    for number, (status, answer) in enumerate(answers):
+        if number % 4 == 3:
+            assert (status, answer["error"].split(":")[0]) == (415, f"{number}.png")
+            continue
+        person = people[number][0]
+        points = [[joint["x"], joint["y"]] for joint in answer[0]["people"][0]["keypoints"]]
+        assert answer[0]["image"] == f"{number}.png"
+        assert np.abs(np.array(points) - person.points)[person.labelled].max() < 1
+
+
+def test_the_page_gets_its_skeleton(client: Any):
+    page = client.get("/")
+    assert "<title>hourglass</title>" in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    skeleton = client.get("/skeleton").json()
+    assert skeleton["joints"] == list(MPII.joints)
+    assert [tuple(bone) for bone in skeleton["bones"]] == list(MPII.bones)
+    assert [tuple(colour) for colour in skeleton["colours"]] == list(MPII.colours)
+
+
+# The command.
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime) -> list[dict[str, Any]]:
+    """What the web server was started with, instead of starting it."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr("hourglass.runtimes.KerasRuntime", lambda path: dot_finder)
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append(options))
+    return calls
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_it_listens_to_this_machine_only_unless_told(started: list[dict[str, Any]]):
+    port = free_port()
+    words = ["--model", "dots.keras", "--port", str(port)]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.output == f"http://127.0.0.1:{port} shows poses by dots.keras; Ctrl-C ends it\n"
+    CliRunner().invoke(main, [*words, "--host", "0.0.0.0"], catch_exceptions=False)
+    assert [(call["host"], call["port"]) for call in started] == [
+        ("127.0.0.1", port),
+        ("0.0.0.0", port),
+    ]
+
+
+def test_a_port_that_is_taken_is_told(started: list[dict[str, Any]], error_of: Callable[..., str]):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        told = error_of(main, "--model", "dots.keras", "--port", port)
+    assert told.startswith(f"--host 127.0.0.1 --port {port}: cannot listen")
+    assert started == []
+
+
+def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, error_of: Callable[..., str]):
+    monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
+    assert "pip install 'hourglass-pose[serve]'" in error_of(main)
+
+
+# In a browser.
+
+
+@pytest.fixture
+def address(dot_finder: Runtime) -> Iterator[str]:
+    import uvicorn
+
+    port = free_port()
+    app = make_app(PoseEstimator(dot_finder))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+
+
+DROP = """async ([name, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], name));
+  const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+  document.getElementById("drop").dispatchEvent(new DragEvent("drop", options));
+}"""
+
+PIXELS = """() => {
+  const canvas = document.getElementById("canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return [canvas.width, canvas.height, Array.from(data)];
+}"""
+
+
+@pytest.mark.skipif(not HAS_BROWSER, reason="needs playwright and a Chromium on the PATH")
+def test_a_dropped_picture_shows_its_skeleton_and_gives_its_json(
+    address: str,
+    client: Any,
+    png: bytes,
+    tmp_path: Path,
+    dotted_person: Callable[..., tuple[Person, np.ndarray]],
+):
+    from playwright.sync_api import expect, sync_playwright
+
+    person, picture = dotted_person(0)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        page.goto(address)
+        expect(page.locator("#shown")).to_have_text("0.20")
+
+        def canvas() -> np.ndarray:
+            width, height, data = page.evaluate(PIXELS)
+            return np.array(data).reshape(height, width, 4)[..., :3]
+
+        page.evaluate(DROP, ["a.png", list(png)])
+        expect(page.locator("#told")).to_contain_text("a.png: 96×88 px")
+        drawn = canvas()
+        assert drawn.shape == picture.shape
+        for joint in np.flatnonzero(person.labelled):
+            x, y = person.points[joint].round().astype(int)
+            assert np.abs(drawn[y, x] - picture[y, x].astype(int)).max() > 20, MPII.joints[joint]
+
+        page.locator("#threshold").fill("1")
+        np.testing.assert_allclose(canvas(), picture, atol=2)
+
+        with page.expect_download() as waiting:
+            page.locator("#save").click()
+        waiting.value.save_as(tmp_path / "a.json")
+        assert waiting.value.suggested_filename == "a.json"
+        expected = client.post("/pose", params={"name": "a.png"}, content=png).json()
+        assert json.loads((tmp_path / "a.json").read_text()) == expected
+
+        page.evaluate(DROP, ["b.txt", [1, 2, 3]])
+        expect(page.locator("#told.error")).to_have_text("b.txt: not a picture that can be read")
+        browser.close()
+    assert faults == []
