@@ -82,12 +82,26 @@ def drawn_names(images: Sequence[Path], output: Path, ending: str = "_pose.jpg")
     return names
 
 
-def locator(boxes: Sequence[Box], listed: Boxes | None) -> Locate:
-    """What says where people are: given boxes, a file's, or the whole picture.
+def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
+    """What says where people are: given boxes, a file's, a detector, or the whole picture.
 
     Raises:
-        ValueError: From the `Locate`, if a box lies outside its picture or the file has none.
+        ValueError: From the `Locate`, if a box lies outside its picture, the file has none for it,
+            or nobody is found in it.
     """
+
+    if detect:
+        from hourglass.detection import PeopleDetector
+
+        detector = PeopleDetector()
+
+        def detected(picture: np.ndarray, path: Path | None) -> list[Box]:
+            found = detector(picture)
+            if not found and path is not None:
+                raise ValueError(f"{path}: --detect found nobody; --box would say where to look")
+            return found
+
+        return detected
 
     def given(picture: np.ndarray, path: Path | None) -> list[Box]:
         chosen = listed.of(path) if listed and path else list(boxes)
@@ -359,6 +373,7 @@ def film_targets(films: Sequence[Path | int], output: Path) -> list[Path]:
     type=click.Path(path_type=Path),
     help="JSON or CSV file of each picture's boxes.",
 )
+@click.option("--detect", is_flag=True, help="Find the people in each picture.")
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
@@ -394,6 +409,7 @@ def main(
     force: bool,
     boxes: tuple[Box, ...],
     boxes_file: Path | None,
+    detect: bool,
     min_score: float,
     parts: tuple[str, ...],
     flip_test: bool,
@@ -405,11 +421,11 @@ def main(
     """Finds people's joints in pictures and films, and draws them.
 
     INPUT is a picture, a folder of pictures, a pattern in quotes, a film, a camera's number, or -
-    for a list of pictures on standard input. Without --box or --boxes, each picture shows
+    for a list of pictures on standard input. Without --box, --boxes or --detect, each picture shows
     one person who fills it; in films, boxes follow from the last frame's joints.
     """
-    if boxes and boxes_file:
-        raise ValueError("--box and --boxes both say where people are: give one of them")
+    if sum(map(bool, (boxes, boxes_file, detect))) > 1:
+        raise ValueError("--box, --boxes and --detect all say where people are: give one of them")
     found_inputs = find_inputs(
         inputs, recursive=recursive, listed=sys.stdin if "-" in inputs else ()
     )
@@ -422,7 +438,7 @@ def main(
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)
-    locate = locator(boxes, read_boxes(boxes_file) if boxes_file else None)
+    locate = locator(boxes, read_boxes(boxes_file) if boxes_file else None, detect)
     for target in drawn.values():
         if target:
             make_folder(target.parent)

@@ -70,6 +70,7 @@ ROOMS = {
     "inputs": room(ASSEMBLIES),
     "boxes": room(ASSEMBLIES),
     "video": room(ASSEMBLIES),
+    "detection": room(ASSEMBLIES),
     "tracking": room(ASSEMBLIES),
     "results": room(ASSEMBLIES),
     "pipeline": room(ASSEMBLIES, beside="estimator tracking video"),
@@ -82,6 +83,7 @@ ROOMS = {
     "evaluate": room(DOORS),
     "calibrate": room(DOORS),
     "export": room(DOORS),
+    "serve": room(DOORS),
 }
 
 OPEN_TO_TOOLS = {"records", "skeleton", "shards", "pictures", "console", "encoders"}
