@@ -1,0 +1,42 @@
+"""The notebook runs from its first cell to its last, with fewer people and epochs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "quickstart.ipynb"
+SHORTER = {"train=800, validation=80": "train=40, validation=16", "epochs=9)": "epochs=1)"}
+
+pytest.importorskip("ipykernel")
+
+
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import nbformat
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", str(NOTEBOOK.parents[1]))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    sources = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for long, short in SHORTER.items():
+        (cell,) = [cell for cell in sources if long in cell.source]
+        cell.source = cell.source.replace(long, short)
+    NotebookClient(notebook, timeout=500, kernel_name="python3").execute()
+    kinds = [output.output_type for cell in sources for output in cell.outputs]
+    assert kinds.count("display_data") == 3
+    printed = "".join(
+        output.text
+        for output in sources[-1].outputs
+        if output.output_type == "stream" and output.name == "stdout"
+    )
+    assert "Mean, pooled" in printed
+
+
+def test_the_notebook_is_kept_as_it_ran():
+    import nbformat
+
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    numbers = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert numbers == list(range(1, len(numbers) + 1))
