@@ -21,6 +21,9 @@ ALLOWED = (
     + ",".join(COLUMNS)
 )
 
+FARTHEST = 1e9
+"""Largest number in a box, px: with larger ones float32 joints would be infinite."""
+
 
 class Boxes:
     """People's boxes by picture.
@@ -47,23 +50,28 @@ def read_boxes(path: Path) -> Boxes:
         ValueError: If it cannot be read or is something else; names the file and the place.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write the mark
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: boxes cannot be read ({error})") from error
     rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     by_image: dict[str, list[Box]] = {}
     for place, image, values in rows:
+        if not isinstance(image, str):
+            raise ValueError(f"{path}: {place}: image must be a name; allowed: {ALLOWED}")
         by_image.setdefault(image, []).append(_box(values, where=f"{path}: {place}"))
     return Boxes(by_image)
 
 
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
     reader = csv.DictReader(text.splitlines())
-    missing = set(COLUMNS) - set(reader.fieldnames or ())
-    if missing:
-        raise ValueError(f"{path}: column {min(missing)} is missing; boxes are {ALLOWED}")
-    for row in reader:
-        yield f"line {reader.line_num}", row["image"], [row[name] for name in COLUMNS[1:]]
+    try:
+        missing = set(COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f"{path}: column {min(missing)} is missing; boxes are {ALLOWED}")
+        for row in reader:
+            yield f"line {reader.line_num}", row["image"], [row[name] for name in COLUMNS[1:]]
+    except csv.Error as error:
+        raise ValueError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -77,16 +85,16 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
             for entry in content:
                 for number, person in enumerate(entry["people"]):
                     yield f"{entry['image']}, person {number}", entry["image"], person["box"]
-    except (ValueError, TypeError, KeyError) as error:
-        if isinstance(error, ValueError) and not isinstance(error, json.JSONDecodeError):
-            raise
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
 
 
 def _box(values: Any, *, where: str) -> Box:
     try:
+        if isinstance(values, str):
+            raise TypeError
         x, y, width, height = (float(value) for value in values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{where}: box {values!r} must be four numbers x y width height"
         ) from error
@@ -100,7 +108,8 @@ def require_box(box: Box, *, where: str) -> None:
     Raises:
         ValueError: If a number is not finite or a side is not above 0; names `where`.
     """
-    if not np.isfinite(box).all() or box[2] <= 0 or box[3] <= 0:
+    usable = np.isfinite(box).all() and max(map(abs, box)) <= FARTHEST
+    if not usable or box[2] <= 0 or box[3] <= 0:
         raise ValueError(f"{where}: box {box}: x y w h must be finite, and w and h above 0 px")
 
 

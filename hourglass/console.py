@@ -31,6 +31,7 @@ def command(function: Command) -> Command:
     @functools.wraps(function)
     def wrapped(*arguments: Any, **options: Any) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         logger.configure(
             handlers=[{"sink": _write_line, "format": "{time:HH:mm:ss} {level} {message}"}]
         )

@@ -22,8 +22,14 @@ from hourglass.pose import Box, Pose
 from hourglass.tracking import OneEuroFilter, following_box
 from hourglass.video import Frame
 
-AHEAD = 2 * BATCH_SIZE
-"""Pictures and frames read before they are needed: two batches."""
+AHEAD = BATCH_SIZE
+"""Pictures and frames read before they are needed, and drawn ones that wait to be written."""
+
+MOST_PIXELS = 100_000_000
+"""Of the pictures that are looked at together: large ones go in smaller batches."""
+
+SAME = 0.5
+"""Boxes that share more (intersection over union) show the same person."""
 
 WRITERS = 4
 """Threads that draw and write."""
@@ -71,6 +77,7 @@ def see_pictures(
     """
     waiting: list[Seen | Failed] = []
     boxes: list[list[Box]] = []
+    people = pixels = 0
     for path, outcome in _read(paths, locate):
         if isinstance(outcome, ValueError):
             waiting.append(Failed(path, outcome))
@@ -78,9 +85,11 @@ def see_pictures(
         else:
             waiting.append(Seen(outcome[0], [], path))
             boxes.append(outcome[1])
-        if sum(map(len, boxes)) >= BATCH_SIZE:
+        pixels += 0 if isinstance(outcome, ValueError) else outcome[0].size // 3
+        people += len(boxes[-1])
+        if people >= BATCH_SIZE or len(waiting) >= AHEAD or pixels >= MOST_PIXELS:
             yield from _estimated(waiting, boxes, estimator)
-            waiting, boxes = [], []
+            waiting, boxes, people, pixels = [], [], 0, 0
     yield from _estimated(waiting, boxes, estimator)
 
 
@@ -96,8 +105,9 @@ def _read(
         except ValueError as error:
             return error
 
-    with ThreadPoolExecutor() as pool:
-        pending: deque[tuple[Path, Future]] = deque()
+    pending: deque[tuple[Path, Future]] = deque()
+    pool = ThreadPoolExecutor()
+    try:
         for path in paths:
             pending.append((path, pool.submit(read, path)))
             if len(pending) >= AHEAD:
@@ -105,6 +115,8 @@ def _read(
                 yield first, future.result()
         for first, future in pending:
             yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _estimated(
@@ -129,6 +141,7 @@ def see_film(
     *,
     follow: bool = True,
     smooth_at: float | None = None,
+    ahead: int = AHEAD,
 ) -> Iterator[Seen]:
     """Looks at a film, frame after frame.
 
@@ -139,14 +152,19 @@ def see_film(
         follow: Let each person's box follow from the last frame's joints. Else `locate` is asked
             for every frame.
         smooth_at: Frames per second at which to filter joints against jitter; None for no filter.
+        ahead: Frames read before they are needed; of a camera, each makes the picture older.
     """
     boxes: list[Box | None] = []
     filters: list[OneEuroFilter] = []
-    for frame in read_ahead(frames):
+    for frame in read_ahead(frames, ahead):
         known = [box for box in boxes if box is not None]
         if not follow or not known or len(known) < len(boxes):
-            known = locate(frame.picture, None)
-            filters = [OneEuroFilter(smooth_at) for _ in known] if smooth_at else []
+            known, kept = _relocated(boxes if follow else [], locate(frame.picture, None))
+            if smooth_at:
+                filters = [
+                    filters[person] if person in kept else OneEuroFilter(smooth_at)
+                    for person in range(len(known))
+                ]
         poses = estimator.poses([frame.picture] * len(known), known)
         boxes = [following_box(pose) for pose in poses]
         if smooth_at:
@@ -154,13 +172,43 @@ def see_film(
         yield Seen(frame.picture, poses, frame=frame)
 
 
+def _relocated(boxes: list[Box | None], found: list[Box]) -> tuple[list[Box], set[int]]:
+    """Boxes for the next frame, and the people who keep theirs: only the lost are looked for anew.
+
+    Args:
+        boxes: Where each person should be; None of one who is lost.
+        found: What `locate` says now. If these are not as many, everything begins again.
+    """
+    kept = {person: box for person, box in enumerate(boxes) if box is not None}
+    if len(found) != len(boxes):
+        return found, set()
+    # A detector's order is its own: what lies on somebody who is kept is no one lost.
+    free = [box for box in found if all(_overlap(box, one) < SAME for one in kept.values())]
+    known = []
+    for person, again in enumerate(found):
+        box = kept.get(person)
+        if box is None:
+            box = again if again in free or not free else free[0]
+            free = [one for one in free if one != box]
+        known.append(box)
+    return known, set(kept)
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
+
+
 def _smoothed(pose: Pose, smoothing: OneEuroFilter) -> Pose:
     return replace(pose, points=smoothing(pose.points, size=max(pose.box[2:])))
 
 
-def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, made by a thread up to `AHEAD` before they are asked for."""
-    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(AHEAD)
+def read_ahead(items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Item]:
+    """The same items, made by a thread up to `ahead` before they are asked for."""
+    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(ahead)
     stopped = threading.Event()
 
     def hand_over(item: Item | None, error: BaseException | None) -> None:

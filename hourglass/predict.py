@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,18 @@ from hourglass.boxes import Boxes, read_boxes, require_overlap
 from hourglass.console import Progress, command, quiet_stderr, write_file
 from hourglass.drawing import MIN_SCORE, PARTS, draw_heatmap, draw_pose
 from hourglass.estimator import PoseEstimator, default_model
-from hourglass.inputs import Inputs, find_inputs
+from hourglass.inputs import FILM_SUFFIXES, Inputs, find_inputs
 from hourglass.pictures import JPEG_QUALITY
-from hourglass.pipeline import Failed, Locate, Seen, Writer, see_film, see_pictures, whole_picture
+from hourglass.pipeline import (
+    AHEAD,
+    Failed,
+    Locate,
+    Seen,
+    Writer,
+    see_film,
+    see_pictures,
+    whole_picture,
+)
 from hourglass.pose import Box, Pose
 from hourglass.results import Found, to_coco, to_csv, to_json, to_openpose
 from hourglass.video import CODECS, Film, FilmWriter
@@ -50,8 +60,10 @@ class Look:
     ) -> np.ndarray:
         """The picture (H, W, 3) uint8 RGB with its people."""
         if HEATMAP in self.parts:
-            for pose in poses:
-                picture = draw_heatmap(picture, *estimator.highest_heatmap(picture, pose.box))
+            # Each is predicted from the picture, not from the glow of the one before.
+            seen = [estimator.highest_heatmap(picture, pose.box) for pose in poses]
+            for heatmap, matrix in seen:
+                picture = draw_heatmap(picture, heatmap, matrix)
         parts = [part for part in self.parts if part in PARTS]
         for pose in poses:
             picture = draw_pose(picture, pose, min_score=self.min_score, parts=parts)
@@ -185,7 +197,7 @@ def predict_film(
     follow: bool = True,
     smooth: bool = False,
     show: bool = False,
-) -> list[Found]:
+) -> tuple[list[Found], list[str]]:
     """Finds the people in a film, frame by frame, and writes it with their skeletons.
 
     Args:
@@ -199,12 +211,16 @@ def predict_film(
         smooth: Filter joints against jitter.
         show: Show the film in a window while it is made; Q or Escape ends it.
 
+    Returns:
+        What was found, and a line if the film ended in a failure; frames before it are done.
+
     Raises:
-        ValueError: If the film cannot be read or written, or there is no window to show it in.
+        ValueError: If the film cannot be opened or written, or there is no window to show it in.
     """
     film = Film(source, every=every)
     name = f"camera {source}" if isinstance(source, int) else str(source)
-    found = []
+    found: list[Found] = []
+    failures = []
     with ExitStack() as stack:
         writer = stack.enter_context(FilmWriter(drawn, rate=film.rate)) if drawn else None
         window = stack.enter_context(_Window()) if show else None
@@ -212,25 +228,26 @@ def predict_film(
             Progress(f"predicting {name}", total=film.frames or 0, unit="frames")
         )
         smooth_at = film.rate if smooth else None
-        seen = see_film(film, estimator, locate, follow=follow, smooth_at=smooth_at)
-        for one in _until_interrupted(seen):
-            found.append(_found(one, name))
-            if writer or window:
-                picture = look.draw(one.picture, one.poses, estimator)
-                if writer:
-                    writer.write(picture)
-                if window and not window.show(picture):
-                    break
-            progress.advance()
-    return found
-
-
-def _until_interrupted(seen: Iterable[Seen]) -> Iterator[Seen]:
-    """A camera has no end but Ctrl-C; what was seen until then is kept."""
-    try:
-        yield from seen
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+        ahead = 1 if isinstance(source, int) else AHEAD
+        seen = see_film(film, estimator, locate, follow=follow, smooth_at=smooth_at, ahead=ahead)
+        try:
+            for one in seen:
+                found.append(_found(one, name))
+                if writer or window:
+                    picture = look.draw(one.picture, one.poses, estimator)
+                    if writer:
+                        writer.write(picture)
+                    if window and not window.show(picture):
+                        break
+                progress.advance()
+        except KeyboardInterrupt:
+            # A camera has no end but Ctrl-C; what was seen until then is kept.
+            click.echo("interrupted", err=True)
+        except ValueError as error:
+            if not found:
+                raise
+            failures.append(str(error))
+    return found, failures
 
 
 class _Window:
@@ -328,12 +345,29 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
         raise ValueError(f"{there[0]} is there already{more}; --force would overwrite")
 
 
+def refuse_shared(targets: Sequence[Path], inputs: Iterable[Path | int | None]) -> None:
+    """Keeps a file from being written twice, or over what is looked at.
+
+    Raises:
+        ValueError: If that would be; names the first.
+    """
+    read = {path.resolve() for path in inputs if isinstance(path, Path)}
+    counts = Counter(path.resolve() for path in targets)
+    for path in targets:
+        if path.resolve() in read:
+            raise ValueError(f"{path} is looked at: it cannot be written, too")
+        if counts[path.resolve()] > 1:
+            raise ValueError(f"{path} would be written twice: give each output its own file")
+
+
 def film_targets(films: Sequence[Path | int], output: Path) -> list[Path]:
     """The film to write for each film: `output` itself if it is called like one."""
     if output.suffix.lower() in CODECS:
         if len(films) > 1:
             raise ValueError(f"--output {output}: {len(films)} films cannot share one file")
         return [output]
+    if films and output.suffix.lower() in FILM_SUFFIXES:
+        raise ValueError(f"--output {output}: films are written as {', '.join(CODECS)}")
     names = [Path(f"camera{film}") if isinstance(film, int) else film for film in films]
     return drawn_names(names, output, "_pose.mp4")
 
@@ -434,7 +468,10 @@ def main(
     outputs = Outputs(**files)
     look = Look(parts, min_score)
     drawn = _targets(found_inputs, output, draws=NOTHING not in parts)
-    refuse_existing([*outputs.files(), *drawn.values()], force)
+    targets = [*outputs.files(), *(path for path in drawn.values() if path)]
+    refuse_shared(targets, [*found_inputs.pictures, *found_inputs.films, boxes_file])
+    there = sorted(outputs.openpose.glob("*_keypoints.json")) if outputs.openpose else []
+    refuse_existing([*targets, *there], force)
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)
@@ -451,24 +488,29 @@ def main(
         for one in found:
             click.echo(format_pose(one, drawn[pictures[0]]))
     for film in found_inputs.films:
-        found += predict_film(
-            film,
-            estimator,
-            locate,
-            drawn=drawn[film],
-            look=look,
-            every=every,
-            smooth=smooth,
-            show=show,
-        )
+        try:
+            more, failed = predict_film(
+                film,
+                estimator,
+                locate,
+                drawn=drawn[film],
+                look=look,
+                every=every,
+                smooth=smooth,
+                show=show,
+            )
+            found += more
+            failures += failed
+        except ValueError as error:
+            failures.append(str(error))
     try:
         outputs.write(found)
     except ValueError as error:
         failures.append(str(error))
-    _tell(done, len(found) - done, found_inputs, output, model)
+    _tell(done, len(found) - done, found_inputs, output if any(drawn.values()) else None, model)
     if failures:
-        more = len(failures) - MOST_TOLD
-        told = [*failures[:MOST_TOLD], *([f"and {more} more"] if more > 0 else [])]
+        left = len(failures) - MOST_TOLD
+        told = [*failures[:MOST_TOLD], *([f"and {left} more"] if left > 0 else [])]
         raise click.ClickException("\n".join(told))
 
 
@@ -484,13 +526,14 @@ def _targets(inputs: Inputs, output: Path, *, draws: bool) -> dict[Path | int, P
     return drawn
 
 
-def _tell(pictures: int, frames: int, inputs: Inputs, output: Path, model: Path) -> None:
+def _tell(pictures: int, frames: int, inputs: Inputs, output: Path | None, model: Path) -> None:
     parts = []
     if inputs.pictures:
         parts.append(f"{pictures} of {len(inputs.pictures)} pictures")
     if inputs.films:
         parts.append(f"{frames} frames of {len(inputs.films)} films")
-    click.echo(f"{' and '.join(parts)} done, drawn in {output}, model {model}")
+    where = f", drawn in {output}" if output else ""
+    click.echo(f"{' and '.join(parts)} done{where}, model {model}")
 
 
 if __name__ == "__main__":

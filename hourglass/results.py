@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,8 +117,8 @@ def _image_id(found: Found) -> int | str:
         return found.frame
     name = found.image.replace("\\", "/").rpartition("/")[2]
     stem = name.rpartition(".")[0] or name
-    digits = stem.rpartition("_")[2]
-    return int(digits) if digits.isdecimal() else stem
+    digits = re.search(r"[0-9]+$", stem)
+    return int(digits.group()) if digits else stem
 
 
 def to_openpose(found: Found) -> str:

@@ -33,7 +33,10 @@ TWO = [(1.5, -2.0, 30.0, 40.25), (100.0, 2.0, 3.0, 4.0)]
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("boxes.json", '{"a.jpg": [[1.5, -2, 30, 40.25], [100, 2, 3, 4]], "b.jpg": [[5, 6, 7, 8]]}'),
+        (
+            "boxes.json",
+            '{"a.jpg": [[1.5, -2, 30, 40.25], [100, 2, 3, 4]], "b.jpg": [[5, 6, 7, 8]]}',
+        ),
         (
             "boxes.json",
             '[{"image": "a.jpg", "people": [{"box": [1.5, -2, 30, 40.25]}, '
@@ -149,7 +152,9 @@ def test_what_is_no_file_of_boxes_is_told_with_its_place(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        pytest.param("boxes.json", '[{"image": ["a"], "people": [{"box": [1, 2, 3, 4]}]}]', id="list"),
+        pytest.param(
+            "boxes.json", '[{"image": ["a"], "people": [{"box": [1, 2, 3, 4]}]}]', id="list"
+        ),
         pytest.param("boxes.json", '{"a.jpg": [[1, 2, 3, 1' + "0" * 400 + "]]}", id="large"),
         pytest.param("boxes.json", "[" * 100_000, id="deep"),
         pytest.param("boxes.csv", '"' + "a" * 200_000 + '"\n', id="long"),

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hourglass.drawing import MIN_SCORE, draw_heatmaps, draw_pose
+from hourglass.drawing import (
+    DEFAULT_PARTS,
+    MIN_SCORE,
+    PARTS,
+    draw_heatmap,
+    draw_heatmaps,
+    draw_pose,
+)
+from hourglass.geometry import apply_affine, crop_matrix
 from hourglass.pose import Pose
 from hourglass.skeleton import LEFT, MIDDLE, MPII, RIGHT
 
@@ -162,3 +170,227 @@ def test_heatmaps_are_laid_over_the_crop():
     # The hot end of the colours is yellow, in RGB.
     red, _, blue = drawn[4 * 12 + 2, 4 * 2 + 1].astype(int)
     assert red > blue
+
+
+# Parts.
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Which pixels (H, W) differ."""
+    return (before != after).any(axis=-1)
+
+
+def test_bones_and_dots_are_drawn_by_default():
+    assert set(DEFAULT_PARTS) < set(PARTS)
+    pose = figure(300)
+    both = draw_pose(black(300), pose, parts=("keypoints", "skeleton"))
+    np.testing.assert_array_equal(draw_pose(black(300), pose), both)
+
+
+def test_parts_are_drawn_alone():
+    pose = figure(600)
+    joint = pose.points[MPII.index("left_knee")].astype(int)
+    bone = middle(pose, "left_knee", "left_ankle")
+    drawn = {part: draw_pose(black(600), pose, parts=(part,)) for part in PARTS}
+    at = {
+        part: (drawn[part][joint[1], joint[0]].any(), drawn[part][bone[1], bone[0]].any())
+        for part in PARTS
+    }
+    assert at == {"skeleton": (True, True), "keypoints": (True, False), "names": (False, False)}
+    assert drawn["names"].any()
+    # Dots are outlined, bones are not.
+    lightest = {part: drawn[part].min(axis=-1).max() for part in PARTS}
+    assert lightest["keypoints"] > 180 > lightest["skeleton"]
+
+
+def test_no_parts_are_the_picture_itself():
+    picture = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    drawn = draw_pose(picture, figure(70), parts=())
+    np.testing.assert_array_equal(drawn, picture)
+    assert not np.shares_memory(drawn, picture)
+
+
+def test_an_unknown_part_is_refused():
+    with pytest.raises(
+        ValueError, match=r"parts holds 'bones', allowed are skeleton, keypoints, names"
+    ):
+        draw_pose(black(100), figure(100), parts=("skeleton", "bones"))
+
+
+def test_joints_of_no_bone_are_dots_too():
+    # The pelvis is one end of a bone only if both ends are sure.
+    low = tuple(name for name in MPII.joints if name != "left_wrist")
+    pose = figure(300, low=low)
+    drawn = draw_pose(black(300), pose)
+    x, y = pose.points[MPII.index("left_wrist")].round().astype(int)
+    assert tuple(drawn[y, x]) == LEFT
+
+
+# Names.
+
+
+@pytest.mark.parametrize("side", [200, 600, 3000])
+def test_a_name_stands_at_the_right_of_its_joint(side: int):
+    pose = figure(side, low=tuple(name for name in MPII.joints if name != "right_knee"))
+    rows, columns = np.nonzero(changed(black(side), draw_pose(black(side), pose, parts=("names",))))
+    x, y = pose.points[MPII.index("right_knee")]
+    width = columns.max() - columns.min()
+    height = rows.max() - rows.min()
+    # A line of letters, that begins near the joint and does not cover it.
+    assert x < columns.min() < x + 0.1 * side
+    assert y - 0.1 * side < rows.min() < rows.max() < y + 0.1 * side
+    assert width > 3 * height
+    # Legible, and no larger than the picture bears.
+    assert 7 < height < 0.06 * side + 8
+    assert width < 0.4 * side
+
+
+def test_names_can_be_read_on_black_and_on_white():
+    pose = figure(600)
+    for shade in (0, 255):
+        picture = np.full((600, 600, 3), shade, np.uint8)
+        seen = draw_pose(picture, pose, parts=("names",)).astype(int)
+        letters = seen.max(axis=-1)
+        assert (letters < 30).any()
+        assert (letters > 225).any()
+
+
+def test_joints_are_called_by_their_own_names():
+    # The same place, another name: other letters. And only of joints that are sure.
+    def named(name: str) -> np.ndarray:
+        pose = figure(600, low=tuple(other for other in MPII.joints if other != name))
+        pose.points[:] = [100, 300]
+        return draw_pose(black(600), pose, parts=("names",))
+
+    texts = [named(name).tobytes() for name in MPII.joints]
+    assert len(set(texts)) == len(MPII.joints)
+    assert not draw_pose(black(600), figure(600, low=MPII.joints), parts=("names",)).any()
+
+
+def test_names_beyond_the_picture_do_no_harm():
+    pose = figure(300)
+    pose.points[MPII.index("left_wrist")] = [1e12, -3e9]
+    pose.points[MPII.index("right_wrist")] = [298, 299]
+    drawn = draw_pose(black(300), pose, parts=PARTS)
+    assert drawn.shape == (300, 300, 3)
+
+
+@pytest.mark.parametrize("side", [100, 8000])
+def test_drawings_look_alike_in_small_and_large_pictures(side: int):
+    step = max(1, side // 1000)  # every pixel of the largest would take its time
+
+    def drawn(side: int, step: int = 1) -> np.ndarray:
+        return draw_pose(black(side), figure(side))[::step, ::step].any(axis=-1)
+
+    seen = drawn(side, step)
+    usual = drawn(1000).mean()
+    # Lines of 2 px, the least there is, are wide in a picture of 100 px.
+    assert usual / 2 < seen.mean() < 5 * usual
+    # Nothing is drawn far from the figure.
+    assert not seen[: round(0.05 * len(seen))].any()
+
+
+@pytest.mark.parametrize("shape", [(60, 8000), (8000, 60), (16, 16)])
+def test_pictures_may_be_of_any_shape(shape: tuple[int, int]):
+    picture = np.full((*shape, 3), 90, np.uint8)
+    assert draw_pose(picture, figure(16), parts=PARTS).shape == picture.shape
+
+
+# A heatmap over a picture.
+
+
+def glow(
+    picture: np.ndarray, center: tuple[float, float], side: float, cells: list[tuple[int, int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The picture with peaks of 1 at cells (x, y) of a 64×64 heatmap; and where they lie."""
+    heatmap = np.zeros((64, 64), np.float32)
+    for x, y in cells:
+        heatmap[y, x] = 1.0
+    matrix = crop_matrix(np.array(center), side / 250, size=64)
+    inverse = np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2]
+    return draw_heatmap(picture, heatmap, matrix), apply_affine(
+        inverse, np.array(cells, float).reshape(-1, 2)
+    )
+
+
+@pytest.mark.parametrize("scale", [1, 5])
+def test_a_heatmap_glows_where_its_peaks_are(scale: int):
+    picture = np.full((120 * scale, 200 * scale, 3), 50, np.uint8)
+    side = 128.0 * scale
+    drawn, places = glow(picture, (90.0 * scale, 60.0 * scale), side, [(20, 30), (50, 12)])
+    assert drawn.shape == picture.shape
+    assert drawn.dtype == np.uint8
+    light = changed(picture, drawn)
+    y, x = np.nonzero(light)
+    cell = side / 64
+    for place in places:
+        near = np.hypot(x - place[0], y - place[1]) < 1.5 * cell
+        # As bright as can be at the peak, and its middle is the peak's.
+        column, row = place.round().astype(int)
+        assert drawn[row, column].astype(int).sum() > 500
+        weight = (drawn[y[near], x[near]].astype(int) - 50).sum(axis=-1).clip(0)
+        found = np.array([x[near] @ weight, y[near] @ weight]) / weight.sum()
+        np.testing.assert_allclose(found, place, atol=0.15 * cell)
+    far = np.min([np.hypot(x - place[0], y - place[1]) for place in places], axis=0)
+    assert far.max() < 1.5 * cell
+
+
+def test_a_heatmap_of_nothing_leaves_the_picture_as_it_is():
+    picture = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    before = picture.copy()
+    drawn, _ = glow(picture, (50, 40), 100, [])
+    np.testing.assert_array_equal(drawn, picture)
+    drawn, _ = glow(picture, (50, 40), 100, [(30, 30)])
+    assert (drawn != picture).any()
+    np.testing.assert_array_equal(picture, before)
+
+
+@pytest.mark.parametrize(
+    ("center", "side"),
+    [((-20, 40), 100), ((100, 80), 60), ((50, 40), 2000), ((50, 40), 3), ((0, 0), 0.01)],
+)
+def test_a_heatmap_may_reach_beyond_the_picture(center: tuple[float, float], side: float):
+    picture = np.full((80, 100, 3), 50, np.uint8)
+    drawn, places = glow(picture, center, side, [(0, 0), (63, 63), (40, 31)])
+    assert drawn.shape == picture.shape
+    for x, y in places.round().astype(int):
+        if 0 <= x < 100 and 0 <= y < 80 and side >= 100:
+            assert drawn[y, x].astype(int).sum() > 300
+
+
+def test_a_heatmap_beside_the_picture_is_not_drawn():
+    picture = np.full((80, 100, 3), 50, np.uint8)
+    for center in ((-500, 40), (50, 900), (9e6, -9e6)):
+        drawn, _ = glow(picture, center, 100, [(10, 10)])
+        np.testing.assert_array_equal(drawn, picture)
+
+
+def test_values_beyond_0_and_1_are_shown_as_these():
+    picture = np.full((80, 100, 3), 50, np.uint8)
+    matrix = crop_matrix(np.array([50.0, 40.0]), 100 / 250, size=64)
+    heatmap = np.zeros((64, 64), np.float32)
+    heatmap[30, 30] = 1
+    expected = draw_heatmap(picture, heatmap, matrix)
+    np.testing.assert_array_equal(draw_heatmap(picture, 7 * heatmap, matrix), expected)
+    heatmap[10:15, 10:15] = -3
+    np.testing.assert_array_equal(draw_heatmap(picture, heatmap, matrix), expected)
+
+
+@pytest.mark.parametrize("shape", [(60, 40_000), (40_000, 60)])
+def test_a_heatmap_is_drawn_on_the_longest_pictures(shape: tuple[int, int]):
+    # OpenCV's own places end at 32,767.
+    picture = np.full((*shape, 3), 50, np.uint8)
+    center = ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
+    drawn, places = glow(picture, center, 1.25 * 40_000, [(8, 8), (32, 32), (8, 32), (32, 8)])
+    for x, y in places.round().astype(int):
+        if 0 <= x < shape[1] and 0 <= y < shape[0]:
+            assert drawn[y, x].astype(int).sum() > 300
+
+
+def test_any_view_may_be_drawn_on():
+    picture = np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8)
+    view, whole = picture[:, ::-1, ::-1], np.ascontiguousarray(picture[:, ::-1, ::-1])
+    np.testing.assert_array_equal(draw_pose(view, figure(70)), draw_pose(whole, figure(70)))
+    one, _ = glow(view, (50, 40), 100, [(30, 30)])
+    other, _ = glow(whole, (50, 40), 100, [(30, 30)])
+    np.testing.assert_array_equal(one, other)

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hourglass.calibration import Calibration
+from hourglass.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.config import Config, NetworkConfig
-from hourglass.estimator import BATCH_SIZE, SHIPPED, PoseEstimator, default_model
-from hourglass.geometry import crop
+from hourglass.estimator import BATCH_SIZE, SHIPPED, PoseEstimator, default_model, whole
+from hourglass.geometry import apply_affine, crop
+from hourglass.pose import Box
 from hourglass.records import Person
 from hourglass.runtimes import Runtime
 from hourglass.skeleton import MPII
@@ -193,6 +194,167 @@ def test_a_flip_test_averages_the_crop_and_its_mirror_image_with_sides_swapped(
     )
     assert halved.scores[0] == pytest.approx(0.5, abs=1e-3)
     np.testing.assert_allclose(halved.scores[1:], np.exp(-(0.25**2)), atol=1e-4)
+
+
+# Many people.
+
+
+def test_many_people_are_found_each_in_their_box(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray]
+):
+    # Several in one picture, and pictures of several sizes: as one by one.
+    other = np.random.default_rng(1).integers(0, 256, (300, 90, 3), np.uint8)
+    images = [picture, other, picture, other]
+    boxes: list[Box] = [(30, 10, 60, 88), (0, 0, 90, 300), (100.5, -4, 20, 30), (5, 5, 9, 200)]
+    runtime = KnownHeatmaps(cells(4))
+    poses = PoseEstimator(runtime).poses(images, boxes)
+    assert len(runtime.crops) == 4
+    for known, image, box, pose in zip(cells(4), images, boxes, poses, strict=True):
+        alone = PoseEstimator(KnownHeatmaps(known[None]))(image, box)
+        np.testing.assert_array_equal(pose.points, alone.points)
+        np.testing.assert_array_equal(pose.scores, alone.scores)
+        assert pose.box == alone.box == box
+        assert [type(value) for value in pose.box] == [float] * 4
+
+
+@pytest.mark.parametrize("count", [1, BATCH_SIZE, 2 * BATCH_SIZE + 1])
+def test_people_run_through_the_network_in_batches(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray], count: int
+):
+    sizes = []
+
+    class Counting(KnownHeatmaps):
+        def heatmaps(self, images: np.ndarray) -> np.ndarray:
+            sizes.append(len(images))
+            return super().heatmaps(images)
+
+    boxes: list[Box] = [(number, 0, 50, 60) for number in range(count)]
+    poses = PoseEstimator(Counting(cells(count))).poses([picture] * count, boxes)
+    assert [pose.box[0] for pose in poses] == list(range(count))
+    assert sum(sizes) == count
+    assert max(sizes) <= BATCH_SIZE
+    assert len(sizes) == -(-count // BATCH_SIZE)
+
+
+def test_nobody_is_asked_for_and_nobody_found(dot_finder: Runtime):
+    assert PoseEstimator(dot_finder).poses([], []) == []
+
+
+def test_pictures_and_boxes_must_be_as_many(dot_finder: Runtime, picture: np.ndarray):
+    for images, boxes in (([picture], []), ([], [(0, 0, 5, 5)]), ([picture] * 2, [(0, 0, 5, 5)])):
+        with pytest.raises(ValueError, match=rf"{len(images)} pictures need centers"):
+            PoseEstimator(dot_finder).poses(images, boxes)
+
+
+def test_one_bad_box_of_many_is_refused(dot_finder: Runtime, picture: np.ndarray):
+    with pytest.raises(ValueError, match=r"x y w h must be finite, and w and h above 0 px"):
+        PoseEstimator(dot_finder).poses([picture] * 2, [(0, 0, 5, 5), (0, 0, 0, 5)])
+
+
+def test_a_whole_picture_is_a_box_of_its_size():
+    assert whole(np.zeros((20, 30, 3), np.uint8)) == (0, 0, 30, 20)
+    assert [type(value) for value in whole(np.zeros((20, 30, 3)))] == [float] * 4
+
+
+# What the network sees.
+
+
+def test_the_highest_heatmap_lies_where_the_joints_are(
+    dot_finder: Runtime, dotted_person: Callable[..., tuple[Person, np.ndarray]]
+):
+    person, dotted = dotted_person(4)
+    picture = np.full((160, 220, 3), 128, np.uint8)
+    picture[30:118, 70:166] = dotted
+    heatmap, matrix = PoseEstimator(dot_finder).highest_heatmap(picture, (70, 30, 96, 88))
+    assert heatmap.shape == (64, 64)
+    assert heatmap.dtype == np.float32
+    assert matrix.shape == (2, 3)
+    places = apply_affine(matrix, person.points[person.labelled] + [70, 30])
+    for x, y in places.round().astype(int):
+        assert heatmap[y, x] > 0.6
+    # Away from the joints it is dark.
+    rows, columns = np.nonzero(heatmap > 0.2)
+    away = np.hypot(columns[:, None] - places[:, 0], rows[:, None] - places[:, 1])
+    assert away.min(axis=1).max() < 3
+
+
+def test_the_highest_heatmap_is_that_of_all_joints(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray]
+):
+    known, box = cells(1), (30.0, 10.0, 60.0, 88.0)
+    heatmap, matrix = PoseEstimator(KnownHeatmaps(known)).highest_heatmap(picture, box)
+    each = KnownHeatmaps(known).heatmaps(np.zeros((1, SIZE, SIZE, 3), np.uint8))[0]
+    np.testing.assert_allclose(heatmap, each.max(axis=-1))
+    # The matrix leads from the joints in the picture to their cells.
+    points = to_picture(known[0], np.array([30 + 59 / 2, 10 + 87 / 2]), 1.25 * 88)
+    np.testing.assert_allclose(apply_affine(matrix, points), known[0], atol=1e-6)
+
+
+# Scores.
+
+
+def doubtful(rate: float) -> Calibration:
+    """Of any peak above 0.1, a share of `rate` is right; below, it falls to 0."""
+    return Calibration((np.array([0.0, 0.1]),) * 16, (np.array([0.0, rate]),) * 16)
+
+
+@pytest.mark.parametrize(("flip_test", "expected"), [(False, 0.6), (True, 0.8)])
+def test_scores_are_calibrated_for_the_way_the_network_runs(
+    dot_finder: Runtime,
+    dotted_person: Callable[..., tuple[Person, np.ndarray]],
+    monkeypatch: pytest.MonkeyPatch,
+    flip_test: bool,
+    expected: float,
+):
+    person, picture = dotted_person(0)
+    heights = PoseEstimator(dot_finder, flip_test=flip_test)(picture)
+    lines = {PLAIN: doubtful(0.6), FLIP_TEST: doubtful(0.8)}
+    monkeypatch.setattr(dot_finder, "calibrations", lines)
+    estimator = PoseEstimator(dot_finder, flip_test=flip_test)
+    assert estimator.calibrated
+    pose = estimator(picture)
+    np.testing.assert_allclose(pose.scores[person.labelled], expected, atol=1e-6)
+    assert (pose.scores[~person.labelled] == 0).all()
+    assert pose.scores.dtype == np.float32
+    assert pose.score == pytest.approx(pose.scores.mean())
+    # Only scores change, and only if they are to.
+    np.testing.assert_array_equal(pose.points, heights.points)
+    plain = PoseEstimator(dot_finder, flip_test=flip_test, calibrated=False)
+    assert not plain.calibrated
+    np.testing.assert_array_equal(plain(picture).scores, heights.scores)
+
+
+def test_each_joint_has_its_own_calibration(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray]
+):
+    runtime = KnownHeatmaps(cells(1))
+    rates = np.linspace(0.1, 0.95, 16)
+    runtime.calibrations[PLAIN] = Calibration(
+        (np.array([0.5]),) * 16, tuple(np.array([rate]) for rate in rates)
+    )
+    pose = PoseEstimator(runtime)(picture)
+    np.testing.assert_allclose(pose.scores, rates, atol=1e-6)
+
+
+def test_a_model_that_is_calibrated_for_another_way_gives_heights(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray]
+):
+    runtime = KnownHeatmaps(cells(1))
+    runtime.calibrations[FLIP_TEST] = doubtful(0.8)
+    estimator = PoseEstimator(runtime)
+    assert not estimator.calibrated
+    np.testing.assert_allclose(estimator(picture).scores, np.exp(-(0.25**2)), atol=1e-4)
+
+
+@pytest.mark.parametrize("height", [0.0, 0.3, 1.0, 1.7])
+def test_scores_lie_between_0_and_1_however_high_the_peaks(
+    picture: np.ndarray, cells: Callable[[int], np.ndarray], height: float
+):
+    for calibrations in ({}, {PLAIN: doubtful(0.9)}):
+        runtime = KnownHeatmaps(cells(1), height=height)
+        runtime.calibrations.update(calibrations)
+        scores = PoseEstimator(runtime)(picture).scores
+        assert ((scores >= 0) & (scores <= 1)).all()
 
 
 # What is refused.

@@ -108,7 +108,7 @@ def test_the_box_moves_and_grows_with_its_picture():
         points = rng.uniform(0, 300, (JOINTS, 2))
         box = tuple(map(float, (*rng.uniform(-50, 50, 2), *rng.uniform(50, 300, 2))))
         one = following_box(pose(points, box))
-        moved = following_box(pose(points + [31, -7], (box[0] + 31, box[1] - 7, *box[2:])))
+        moved = following_box(pose(np.add(points, (31, -7)), (box[0] + 31, box[1] - 7, *box[2:])))
         np.testing.assert_allclose(moved, np.add(one, (31, -7, 0, 0)), atol=1e-3)
         # Twice as large: pixel centres at 2 (x + 0.5) - 0.5.
         twice = (2 * box[0] + 0.5, 2 * box[1] + 0.5, 2 * box[2], 2 * box[3])
@@ -223,9 +223,7 @@ def test_slow_joints_are_smoothed_more_than_fast_ones():
 
 def test_a_lower_cutoff_smooths_more():
     points = standing() + np.random.default_rng(0).normal(0, 1.0, (200, JOINTS, 2))
-    spread = [
-        run(points, cutoff=cutoff)[30:].std(axis=0).mean() for cutoff in (0.3, 1.0, 3.0)
-    ]
+    spread = [run(points, cutoff=cutoff)[30:].std(axis=0).mean() for cutoff in (0.3, 1.0, 3.0)]
     assert spread[0] < spread[1] < spread[2]
 
 
@@ -240,8 +238,8 @@ def test_every_joint_is_filtered_by_itself():
 
 def test_the_filter_knows_no_place_and_no_scale():
     points = standing() + np.random.default_rng(3).normal(0, 4.0, (40, JOINTS, 2))
-    plain = run(points)
-    np.testing.assert_allclose(run(points + [500, -80]), plain + [500, -80], atol=1e-3)
+    plain, away = run(points), np.array([500, -80])
+    np.testing.assert_allclose(run(points + away), plain + away, atol=1e-3)
     # A picture of twice the resolution, in which the box is twice as large.
     np.testing.assert_allclose(run(2 * points, size=400), 2 * plain, atol=1e-3)
 
