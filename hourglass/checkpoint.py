@@ -19,16 +19,14 @@ import numpy as np
 
 from hourglass import calibration
 from hourglass.calibration import Calibration
-from hourglass.config import Config, from_json, to_json
+from hourglass.config import Config, to_json
+from hourglass.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, parse_config
 from hourglass.network import build_network
-from hourglass.skeleton import MPII
 
 SUFFIX = ".keras"
 WEIGHTS_MEMBER = "model.weights.h5"
-CONFIG_MEMBER = "hourglass.json"
 STATE_MEMBER = "training.json"
 OPTIMIZER_MEMBER = "optimizer.npz"
-CALIBRATION_MEMBER = "calibration.json"
 
 ROUNDING_MASK, ROUNDING_HALF = np.uint32(0x1FFF), np.uint32(0x1000)
 """The 13 bits that float32's fraction has beyond float16's, and half of what they count to."""
@@ -96,13 +94,7 @@ def read_config(path: str | Path) -> Config:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such model file")
-    config = from_json(_member(path, CONFIG_MEMBER).decode(), where=str(path))
-    joints = config.network.joints
-    if joints != len(MPII.joints):
-        raise ValueError(
-            f"{path}: the model has {joints} joints, skeleton {MPII.name!r} has {len(MPII.joints)}"
-        )
-    return config
+    return parse_config(_member(path, CONFIG_MEMBER).decode(), where=str(path))
 
 
 def read_calibrations(path: str | Path) -> dict[str, Calibration]:
