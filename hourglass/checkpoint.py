@@ -122,8 +122,13 @@ def save_calibrated(
             and compress, which halves the file.
 
     Raises:
-        ValueError: If the file is damaged.
+        ValueError: If the file is damaged, or it is an exported one.
     """
+    if source.suffix != SUFFIX:
+        # A `.tflite` file is an archive, too, but of its metadata alone.
+        raise ValueError(
+            f"{source}: only a {SUFFIX} file can be calibrated; calibrate that, and export it again"
+        )
     members = {name: _member(source, name) for name in _members(source)}
     members[CALIBRATION_MEMBER] = calibration.to_json(calibrations).encode()
     if compact:

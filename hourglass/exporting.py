@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hourglass.checkpoint import load_model, read_calibrations
+from hourglass.checkpoint import SUFFIX, load_model, read_calibrations
 from hourglass.config import Config
 from hourglass.geometry import from_grid
 from hourglass.metadata import HEATMAPS, KEYPOINTS, Metadata, to_texts
@@ -31,6 +31,8 @@ from hourglass.training_metrics import decode_on_device
 SAVED_MODEL, ONNX, LITERT = "saved-model", "onnx", "litert"
 ENDINGS = {SAVED_MODEL: "_saved_model", ONNX: ".onnx", LITERT: ".tflite"}
 """What follows the model's stem in the name of its export, by format."""
+
+FILE_ENDINGS = (SUFFIX, ENDINGS[ONNX], ENDINGS[LITERT])
 
 FLOAT16, INT8 = "float16", "int8"
 QUANTIZATIONS = (FLOAT16, INT8)
@@ -105,6 +107,8 @@ def export_model(model: Path, output: Path, choices: Choices, *, force: bool = F
             f"export needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()!r}; the model "
             "file is the same for all"
         )
+    if model.suffix != SUFFIX:
+        raise ValueError(f"{model}: only a {SUFFIX} file can be exported")
     require_free(output, choices.format, force=force)
     network, config = load_model(model)
     metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
@@ -124,9 +128,12 @@ def require_free(output: Path, kind: str, *, force: bool) -> None:
         ValueError: If `output` has another format's ending, exists without `force`, is a folder
             that is no SavedModel, or its folder cannot be written to.
     """
-    ending = "" if kind == SAVED_MODEL else ENDINGS[kind]
-    if output.suffix != ending:
-        allowed = f"end in {ending}" if ending else "have no ending, it names a folder"
+    if kind == SAVED_MODEL:
+        # By such an ending `load_runtime` would take the folder for a file.
+        right, allowed = output.suffix not in FILE_ENDINGS, f"not end in {', '.join(FILE_ENDINGS)}"
+    else:
+        right, allowed = output.suffix == ENDINGS[kind], f"end in {ENDINGS[kind]}"
+    if not right:
         raise ValueError(f"--output {output}: the name of a {kind} export must {allowed}")
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise ValueError(f"--output {output}: cannot be written, {output.parent} is no open folder")

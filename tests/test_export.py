@@ -405,8 +405,12 @@ def test_a_failed_export_leaves_everything_as_it_was(
         ("--format litert --quantize int8 --calibrate x*", "no shards match 'x*'"),
         ("--format onnx --data x*", "no shards match 'x*'"),
         ("--format onnx --output a.tflite", "--output a.tflite: the name of a onnx export must"),
-        ("--format saved-model --output a.pb", "--output a.pb: the name of a saved-model export"),
+        (
+            "--format saved-model --output a.onnx",
+            "--output a.onnx: the name of a saved-model export",
+        ),
         ("--format onnx --output none/a.onnx", "--output none/a.onnx: cannot be written"),
+        ("--format onnx --model micro.tflite", "micro.tflite: only a .keras file can be exported"),
         ("--format onnx --model none.keras", "none.keras: no such model file"),
         ("--format onnx --batch 0", "Invalid value for '--batch'"),
         ("--format tensorrt", "Invalid value for '--format'"),
@@ -417,6 +421,23 @@ def test_wrong_arguments_are_told_in_one_line(
 ):
     assert error_of(main, "--model", model, *arguments.split()).startswith(error)
     assert sorted(path.name for path in Path().iterdir()) == ["micro.keras"]
+
+
+def test_a_name_with_dots_keeps_them(model: Path, quick_writers: None):
+    dotted = Path(shutil.copy(model, "hg4.v2.keras"))
+    for kind in FORMATS:
+        output = default_output(dotted, kind)
+        assert output.name == "hg4.v2" + ENDINGS[kind]
+        export_model(dotted, output, Choices(kind))
+        assert content(output) == "new"
+
+
+def test_another_backend_is_told(
+    model: Path, error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    error = error_of(main, "--model", model, "--format", "onnx")
+    assert error.startswith("export needs KERAS_BACKEND=tensorflow, got 'jax'")
 
 
 def test_missing_packages_are_told(
