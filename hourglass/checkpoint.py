@@ -19,16 +19,14 @@ import numpy as np
 
 from hourglass import calibration
 from hourglass.calibration import Calibration
-from hourglass.config import Config, from_json, to_json
+from hourglass.config import Config, to_json
+from hourglass.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, parse_config
 from hourglass.network import build_network
-from hourglass.skeleton import MPII
 
 SUFFIX = ".keras"
 WEIGHTS_MEMBER = "model.weights.h5"
-CONFIG_MEMBER = "hourglass.json"
 STATE_MEMBER = "training.json"
 OPTIMIZER_MEMBER = "optimizer.npz"
-CALIBRATION_MEMBER = "calibration.json"
 
 ROUNDING_MASK, ROUNDING_HALF = np.uint32(0x1FFF), np.uint32(0x1000)
 """The 13 bits that float32's fraction has beyond float16's, and half of what they count to."""
@@ -96,13 +94,7 @@ def read_config(path: str | Path) -> Config:
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such model file")
-    config = from_json(_text(path, CONFIG_MEMBER), where=str(path))
-    joints = config.network.joints
-    if joints != len(MPII.joints):
-        raise ValueError(
-            f"{path}: the model has {joints} joints, skeleton {MPII.name!r} has {len(MPII.joints)}"
-        )
-    return config
+    return parse_config(_text(path, CONFIG_MEMBER), where=str(path))
 
 
 def read_calibrations(path: str | Path) -> dict[str, Calibration]:
@@ -129,8 +121,13 @@ def save_calibrated(
             and compress, which halves the file; a file that is compact stays so.
 
     Raises:
-        ValueError: If the file is damaged.
+        ValueError: If the file is damaged, or it is an exported one.
     """
+    if source.suffix != SUFFIX:
+        # A `.tflite` file is an archive, too, but of its metadata alone.
+        raise ValueError(
+            f"{source}: only a {SUFFIX} file can be calibrated; calibrate that, and export it again"
+        )
     members = {name: _member(source, name) for name in _members(source)}
     members[CALIBRATION_MEMBER] = calibration.to_json(calibrations).encode()
     if compact:

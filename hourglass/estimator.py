@@ -8,6 +8,7 @@ This is the way a program uses a trained network::
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ SHIPPED = Path(__file__).resolve().parent / "weights" / "lite.keras"
 
 
 class PoseEstimator:
-    """Finds one person's joints per crop.
+    """Finds one person's joints per crop. May be shared by threads.
 
     Args:
         runtime: The network.
@@ -55,6 +56,7 @@ class PoseEstimator:
         calibrated: bool = True,
     ) -> None:
         self._runtime = runtime
+        self._turn = threading.Lock()  # LiteRT's interpreters serve one thread at a time
         self._flip_test = flip_test
         self._refine: Any = refine or runtime.config.data.refine
         kind = FLIP_TEST if flip_test else PLAIN
@@ -180,10 +182,11 @@ class PoseEstimator:
         return heatmaps.max(axis=-1), cells
 
     def _heatmaps(self, crops: np.ndarray) -> np.ndarray:
-        heatmaps = self._runtime.heatmaps(crops)
-        if not self._flip_test:
-            return heatmaps
-        mirrored = self._runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+        with self._turn:
+            heatmaps = self._runtime.heatmaps(crops)
+            if not self._flip_test:
+                return heatmaps
+            mirrored = self._runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
         return (heatmaps + mirrored[:, :, ::-1, MPII.flip_order]) / 2
 
 

@@ -6,7 +6,6 @@ The page itself is web/index.html. Needs the extra `serve` (Starlette and uvicor
 from __future__ import annotations
 
 import socket
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,18 +57,12 @@ def make_app(estimator: PoseEstimator) -> Starlette:
     """The web application: `GET /`, `GET /skeleton`, and `POST /pose` of a picture's bytes.
 
     Args:
-        estimator: The network; one request at a time runs it, and the others wait their turn.
+        estimator: The network, which requests run in turn.
     """
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route
-
-    turn = threading.Lock()
-
-    def in_turn(data: bytes, name: str, box: Box | None) -> Found:
-        with turn:
-            return find_pose(data, estimator, name=name, box=box)
 
     def refusal(status: int, told: str) -> Response:
         return JSONResponse({"error": told}, status_code=status)
@@ -90,7 +83,7 @@ def make_app(estimator: PoseEstimator) -> Starlette:
             return refusal(TOO_LARGE, f"{name}: larger than {LARGEST_UPLOAD // 2**20} MB")
         try:
             box = _box(request.query_params.get("box"))
-            found = await run_in_threadpool(in_turn, data, name, box)
+            found = await run_in_threadpool(find_pose, data, estimator, name=name, box=box)
         except NoPictureError as error:
             return refusal(NO_PICTURE, str(error))
         except ValueError as error:

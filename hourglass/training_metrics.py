@@ -6,6 +6,7 @@ heatmaps from travelling to the host.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -38,6 +39,9 @@ class StackLoss(keras.metrics.Mean):
 def decode_on_device(heatmaps: Any) -> Any:
     """`decode_heatmaps(refine="quarter")` in Keras operations.
 
+    Only such operations as the converters of `hourglass.exporting` know, for any batch: Keras's
+    `argmax` and `take_along_axis` are not among them.
+
     Args:
         heatmaps: (B, H, W, J) float32.
 
@@ -46,25 +50,30 @@ def decode_on_device(heatmaps: Any) -> Any:
     """
     height, width, joints = heatmaps.shape[1:]
     flat = ops.reshape(heatmaps, (-1, height * width, joints))
-    peak = ops.argmax(flat, axis=1)
-
-    def value(x: Any, y: Any) -> Any:
-        return ops.take_along_axis(flat, ops.expand_dims(y * width + x, 1), axis=1)[:, 0]
-
+    top = ops.max(flat, axis=1)
+    places = ops.reshape(ops.arange(height * width), (1, -1, 1))
+    peak = ops.min(ops.where(flat >= top[:, None], places, height * width), axis=1)
     x, y = peak % width, peak // width
-    middle_x, middle_y = ops.clip(x, 1, width - 2), ops.clip(y, 1, height - 2)
-    along_x = [value(middle_x + step, y) for step in (-1, 0, 1)]
-    along_y = [value(x, middle_y + step) for step in (-1, 0, 1)]
-    points = [
-        ops.cast(x, "float32") + QUARTER * ops.sign(_slope(along_x, x - middle_x)),
-        ops.cast(y, "float32") + QUARTER * ops.sign(_slope(along_y, y - middle_y)),
+    row = ops.sum(heatmaps * ops.one_hot(y, height, axis=1)[:, :, None], axis=1)
+    column = ops.sum(heatmaps * ops.one_hot(x, width, axis=1)[:, None], axis=2)
+    return ops.stack([_refined(row, x), _refined(column, y), ops.clip(top, 0.0, 1.0)], axis=-1)
+
+
+def _refined(line: Any, peak: Any) -> Any:
+    """Positions (B, J), a quarter pixel from the peaks (B, J) of lines (B, L, J)."""
+    length = line.shape[1]
+    middle = ops.clip(peak, 1, length - 2)
+    nearest = [
+        ops.sum(line * ops.one_hot(middle + step, length, axis=1), axis=1) for step in (-1, 0, 1)
     ]
-    return ops.stack([*points, ops.clip(value(x, y), 0.0, 1.0)], axis=-1)
+    return ops.cast(peak, "float32") + QUARTER * ops.sign(_slope(nearest, peak - middle))
 
 
 def _slope(values: list[Any], offset: Any) -> Any:
     """Slope of the parabola through three logarithms, at `offset` from the middle one."""
-    before, middle, after = (ops.log(ops.maximum(value, TINY)) for value in values)
+    # `log(max(value, TINY))`, written so that no constant is too small for float16 exports.
+    logs = (ops.log(ops.maximum(value, 0.0)) for value in values)
+    before, middle, after = (ops.maximum(one, math.log(TINY)) for one in logs)
     return (after - before) / 2 + ops.cast(offset, "float32") * (before - 2 * middle + after)
 
 

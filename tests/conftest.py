@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hourglass.calibration import Calibration
+from hourglass.calibration import PLAIN, Calibration
 from hourglass.config import Config, NetworkConfig, TrainConfig
 from hourglass.records import Person, frame, to_example
 from hourglass.shards import shard_name
@@ -257,6 +258,58 @@ def micro_run(tmp_path_factory: pytest.TempPathFactory, shards: Path, micro_conf
     return train(
         micro_config, str(shards), folder=root / "models" / "micro", board=root / "logs" / "micro"
     )
+
+
+@pytest.fixture(scope="session")
+def micro_file(
+    tmp_path_factory: pytest.TempPathFactory, micro_config: Config, crops: np.ndarray
+) -> Path:
+    """A model file of `micro_config`, calibrated; the last heatmaps lie in about [-1, 1]."""
+    from hourglass.checkpoint import save_calibrated, save_model
+    from hourglass.network import build_network
+
+    network = build_network(micro_config.network, seed=1)
+    rng = np.random.default_rng(1)
+    for weight in network.weights:
+        weight.assign(weight.numpy() + rng.normal(0.0, 0.03, weight.shape).astype(np.float32))
+    highest = abs(network(crops).numpy()[:, -1]).max()
+    for weight in network.get_layer("heatmaps_2").weights:
+        weight.assign(weight.numpy() / highest)
+    path = tmp_path_factory.mktemp("micro_file") / "micro.keras"
+    save_model(path, network, micro_config)
+    lines = tuple(np.sort(rng.uniform(size=(16, 3))))
+    save_calibrated(path, path, {PLAIN: Calibration(lines, lines)})
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported(
+    tmp_path_factory: pytest.TempPathFactory, micro_file: Path, shards: Path
+) -> Callable[..., Path]:
+    """`exported(format, outputs=..., batch=..., quantize=...)`: `micro_file`'s export; made once.
+
+    Not to be changed.
+    """
+
+    @functools.cache
+    def export(kind: str, **choices: Any) -> Path:
+        from hourglass.exporting import Choices, default_output, export_model
+
+        if choices.get("quantize") == "int8":
+            choices["calibrate"] = f"{shards}/train*"
+        name = default_output(micro_file, kind).name
+        output = tmp_path_factory.mktemp("exported") / name
+        export_model(micro_file, output, Choices(kind, **choices))
+        return output
+
+    return export
+
+
+@pytest.fixture(scope="session")
+def crops(micro_config: Config) -> np.ndarray:
+    """Five pictures of noise as `micro_file` takes them."""
+    size = micro_config.network.input_size
+    return np.random.default_rng(0).integers(0, 256, (5, size, size, 3), np.uint8)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -524,3 +525,11 @@ def test_a_damaged_calibration_is_told(saved: Path, tmp_path: Path, text: str):
         read_calibrations(path)
     save_calibrated(path, path, {PLAIN: make_calibration(0)})
     assert_calibrated(path, {PLAIN: make_calibration(0)})
+
+
+def test_an_exported_file_is_not_calibrated(exported: Callable[..., Path], tmp_path: Path):
+    path = Path(shutil.copy(exported("litert"), tmp_path / "small.tflite"))
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match=r"small\.tflite: only a \.keras file can be calibrated"):
+        save_calibrated(path, path, {PLAIN: make_calibration(0)})
+    assert path.read_bytes() == content

@@ -1,0 +1,86 @@
+"""`python -m hourglass.export`: writes a model for other runtimes, and compares the two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from loguru import logger
+
+from hourglass.console import command, quiet_stderr
+from hourglass.estimator import default_model
+from hourglass.metadata import HEATMAPS, OUTPUTS
+
+FORMATS = ("saved-model", "onnx", "litert")
+QUANTIZATIONS = ("float16", "int8")
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
+)
+@click.option(
+    "--format", "kind", type=click.Choice(FORMATS), required=True, help="What runs the export."
+)
+@click.option(
+    "--outputs",
+    type=click.Choice(list(OUTPUTS)),
+    default=HEATMAPS,
+    show_default=True,
+    help="What it gives: heatmaps, which this project decodes, or x, y and score of each joint.",
+)
+@click.option(
+    "--batch", type=click.IntRange(min=1), help="Crops it takes at a time. [default: any number]"
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(QUANTIZATIONS),
+    help="litert: weights in float16, or all layers in int8. [default: float32]",
+)
+@click.option("--calibrate", metavar="GLOB", help="int8: training shards to measure ranges on.")
+@click.option("--data", metavar="GLOB", help="Validation shards to score both files on.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File or, for saved-model, folder to write. [default: beside the model]",
+)
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
+@command
+def main(
+    model: Path | None,
+    kind: str,
+    outputs: str,
+    batch: int | None,
+    quantize: str | None,
+    calibrate: str | None,
+    data: str | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Writes a model for another runtime, then runs both on the same crops and compares them.
+
+    The export takes crops (B, S, S, 3) uint8 RGB, and carries the model's configuration, the
+    calibration of its scores and the names of its joints.
+    """
+    model = model or default_model()
+    with quiet_stderr():
+        from hourglass.exporting import Choices, default_output, export_model
+        from hourglass.parity import compare, format_parity
+        from hourglass.shards import find_shards
+
+        choices = Choices(kind, outputs, batch, quantize, calibrate)
+        output = output or default_output(model, kind)
+        if data:
+            find_shards(data)  # refuses a wrong pattern before the export is written
+        export_model(model, output, choices, force=force)
+    logger.info(f"{output} written, now it runs beside {model}")
+    with quiet_stderr():
+        parity = compare(model, output, data=data)
+    click.echo(format_parity(parity))
+    click.echo(f"{choices.outputs} export of {model} in {output}")
+
+
+if __name__ == "__main__":
+    main()
