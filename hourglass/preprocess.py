@@ -23,6 +23,10 @@ from hourglass.skeleton import MPII
 STREAMS = 4
 """Kinds of augmentation that draw from each example's seed."""
 
+WINDOW_MARGIN = 2
+"""Pixels decoded around a crop's window: one for bilinear sampling, and one because the decoder
+guesses the colour of a window's outermost pixels."""
+
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
@@ -105,8 +109,8 @@ def _stream(seed: tf.Tensor | None, number: int) -> tf.Tensor:
 def decode_and_warp(encoded: tf.Tensor, matrix: tf.Tensor, *, size: int) -> tf.Tensor:
     """`geometry.warp` in TensorFlow, straight from a JPEG.
 
-    A picture far larger than its crop is shrunk while it is decoded, which is faster than decoding
-    it whole and averages where bilinear sampling would skip pixels.
+    Only the window that the crop shows is decoded, and a picture far larger than its crop is shrunk
+    on the way, which averages where bilinear sampling would skip pixels.
 
     Args:
         encoded: () string, an RGB JPEG.
@@ -119,14 +123,51 @@ def decode_and_warp(encoded: tf.Tensor, matrix: tf.Tensor, *, size: int) -> tf.T
     factors = [1, 2, 4, MAX_REDUCTION]
     shrinks = tf.sqrt(1 / tf.abs(tf.linalg.det(matrix[:, :2])))
     choice = tf.reduce_sum(tf.cast(shrinks >= tf.constant(factors[1:], tf.float32), tf.int32))
+    factor = tf.gather(tf.constant(factors), choice)
+    corner, extent = _window(tf.io.extract_jpeg_shape(encoded)[:2], matrix, factor, size)
+    window = tf.concat([corner, extent], 0)
     picture = tf.switch_case(
         choice,
-        [lambda ratio=ratio: tf.io.decode_jpeg(encoded, 3, ratio) for ratio in factors],
+        [
+            lambda ratio=ratio: tf.raw_ops.DecodeAndCropJpeg(
+                contents=encoded, crop_window=window, channels=3, ratio=ratio
+            )
+            for ratio in factors
+        ],
     )
-    factor = tf.gather(tf.constant(factors, tf.float32), choice)
-    origin = from_grid(tf.zeros(2), factor)
+    zoom = tf.cast(factor, tf.float32)
+    origin = from_grid(tf.cast(corner[::-1], tf.float32), zoom)
     offset = tf.linalg.matvec(matrix[:, :2], origin) + matrix[:, 2]
-    return _sample(picture, matrix[:, :2] * factor, offset, size)
+    return _sample(picture, matrix[:, :2] * zoom, offset, size)
+
+
+def _window(
+    shape: tf.Tensor, matrix: tf.Tensor, factor: tf.Tensor, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The part of a shrunk picture that a crop shows, and some pixels around it.
+
+    Args:
+        shape: (2,) int32, height and width of the whole picture, px.
+        matrix: (2, 3) float32 from picture to crop px.
+        factor: () int32 by which the picture shrinks.
+        size: Side of the crop, px.
+
+    Returns:
+        Its first pixel and its extent, (2,) int32 (y, x) px of the shrunk picture; of a crop that
+        shows nothing of the picture, one pixel at its border.
+    """
+    back = tf.linalg.inv(matrix[:, :2])
+    last = float(size - 1)
+    corners = tf.constant([[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]])
+    places = tf.linalg.matvec(back, corners - matrix[:, 2])[:, ::-1]
+    cells = to_grid(places, tf.cast(factor, tf.float32))
+    largest = (shape + factor - 1) // factor - 1
+    # Far outside, a float would not fit into an integer.
+    low, high = tf.reduce_min(cells, 0), tf.reduce_max(cells, 0)
+    bound = tf.cast(largest, tf.float32)
+    first = tf.cast(tf.clip_by_value(tf.floor(low) - WINDOW_MARGIN, 0.0, bound), tf.int32)
+    end = tf.cast(tf.clip_by_value(tf.math.ceil(high) + WINDOW_MARGIN, 0.0, bound), tf.int32)
+    return first, end - first + 1
 
 
 def _sample(picture: tf.Tensor, linear: tf.Tensor, offset: tf.Tensor, size: int) -> tf.Tensor:

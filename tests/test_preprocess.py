@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hourglass import geometry
+from hourglass import geometry, preprocess
 from hourglass.config import AugmentConfig, Config, DataConfig, NetworkConfig, TrainConfig
 from hourglass.preprocess import (
     InputClock,
@@ -313,6 +313,38 @@ def test_a_reduced_picture_is_not_moved(
         pixels = np.arange(32)
         middle = [light.sum(0) @ pixels / light.sum(), light.sum(1) @ pixels / light.sum()]
         np.testing.assert_allclose(middle, 15.5, atol=0.1)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 25.0, -140.0])
+@pytest.mark.parametrize("scale", [0.2, 0.5, 1.1, 2.3, 6.0])
+def test_only_a_window_is_decoded_and_nothing_changes(
+    monkeypatch: pytest.MonkeyPatch, scale: float, rotation: float
+):
+    # Of a photograph with halved colours, whose decoder looks beyond the pixels it is asked for.
+    encoded = tf.constant((Path(__file__).parent / "data" / "astronaut.jpg").read_bytes())
+    extents = []
+    window = preprocess._window
+
+    def everything(
+        shape: tf.Tensor, matrix: tf.Tensor, factor: tf.Tensor, size: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        extents.append(window(shape, matrix, factor, size)[1].numpy())
+        return tf.zeros(2, tf.int32), (shape + factor - 1) // factor
+
+    rng = np.random.default_rng(3)
+    for center in (*rng.uniform(-60, 570, (6, 2)), (256, 256), (-4000, 90)):
+        matrix = geometry.crop_matrix(np.array(center), scale, size=SIZE, rotation=rotation)
+        given = (encoded, tf.constant(matrix, tf.float32))
+        ours = decode_and_warp(*given, size=SIZE).numpy()
+        with monkeypatch.context() as patch:
+            patch.setattr(preprocess, "_window", everything)
+            whole = decode_and_warp(*given, size=SIZE).numpy()
+        # A sampling place may round to its other side, as its way from the window is another.
+        apart = abs(ours.astype(int) - whole)
+        assert apart.max() <= 1
+        assert (apart > 0).mean() < 1e-3
+    if scale < 1:
+        assert np.prod(extents, axis=1).min() < 512 * 512 / 4
 
 
 # Training batches.
