@@ -235,9 +235,9 @@ PRESETS: dict[str, Config] = {
     ),
     "lite": Config(
         NetworkConfig(stacks=1, channels=128, depth=3, input_size=192, encoder="lite0"),
-        data=DataConfig(sigma=1.5),
+        data=DataConfig(refine="dark"),
         train=TrainConfig(
-            epochs=60, batch_size=32, learning_rate=2e-3, averaging=0.999, foreground_weight=9.0
+            epochs=60, batch_size=32, learning_rate=2e-3, averaging=0.995, foreground_weight=9.0
         ),
     ),
     "tiny": Config(

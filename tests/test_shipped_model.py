@@ -1,0 +1,73 @@
+"""The model that comes with the project: it is there, small enough, and finds a person."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hourglass import predict
+from hourglass.calibration import FLIP_TEST, PLAIN
+from hourglass.checkpoint import read_calibrations, read_config
+from hourglass.estimator import SHIPPED, PoseEstimator
+from hourglass.pictures import read_picture
+from hourglass.pose import Pose
+from hourglass.skeleton import MPII
+
+DATA = Path(__file__).parent / "data"
+PHOTOGRAPH = DATA / "astronaut.jpg"
+STORED = DATA / "astronaut_pose.json"
+LARGEST_FOLDER = 20_000_000
+
+BY_EYE = {
+    "head_top": (228, 20),
+    "upper_neck": (224, 192),
+    "right_shoulder": (85, 265),
+    "left_shoulder": (325, 265),
+}
+"""Joints of the astronaut that can be seen, px."""
+
+HEAD_SIZE = 100.0
+"""0.6 of the diagonal of her head's box, px."""
+
+
+@pytest.fixture(scope="module")
+def found() -> Pose:
+    (stored,) = json.loads(STORED.read_text())
+    return PoseEstimator.load(SHIPPED)(read_picture(PHOTOGRAPH), tuple(stored["people"][0]["box"]))
+
+
+def test_it_finds_what_it_found_when_it_was_made(found: Pose):
+    (stored,) = json.loads(STORED.read_text())
+    expected = Pose.from_dict(stored["people"][0], skeleton=MPII)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=0.02)
+    sure = expected.scores >= 0.5
+    assert sure.sum() >= 4
+    np.testing.assert_allclose(found.points[sure], expected.points[sure], atol=2)
+
+
+def test_joints_that_can_be_seen_are_where_they_are(found: Pose):
+    for name, place in BY_EYE.items():
+        distance = np.linalg.norm(found.points[MPII.index(name)] - place)
+        assert distance <= 0.5 * HEAD_SIZE, f"{name} is {distance:.0f} px away"
+
+
+def test_it_is_a_calibrated_lite_network_without_training_state():
+    config = read_config(SHIPPED)
+    assert config.network.encoder == "lite0"
+    assert set(read_calibrations(SHIPPED)) == {PLAIN, FLIP_TEST}
+
+
+def test_what_is_shipped_stays_small():
+    assert sum(path.stat().st_size for path in SHIPPED.parent.iterdir()) <= LARGEST_FOLDER
+
+
+def test_predict_works_with_nothing_but_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(predict.main, [str(PHOTOGRAPH)])
+    assert result.exit_code == 0, result.output
+    assert f"drawn in predictions, model {SHIPPED}" in result.output
+    assert (tmp_path / "predictions" / "astronaut_pose.jpg").is_file()
