@@ -30,7 +30,7 @@ BY_EYE = {
 }
 """Joints of the astronaut that can be seen, px."""
 
-HEAD_SIZE = 100.0
+HEAD_SIZE = 138.0
 """0.6 of the diagonal of her head's box, px."""
 
 
