@@ -73,12 +73,12 @@ class Progress:
 
     Args:
         title: What is being done.
-        total: How many `unit` there are.
+        total: How many `unit` there are; None if nobody knows.
         unit: What is counted, in the plural.
         start: How many are done already.
     """
 
-    def __init__(self, title: str, *, total: int, unit: str, start: int = 0) -> None:
+    def __init__(self, title: str, *, total: int | None, unit: str, start: int = 0) -> None:
         self._title, self._total, self._unit = title, total, unit
         self._start, self._done = start, start
         self._began = self._last_line = time.monotonic()
@@ -122,8 +122,11 @@ class Progress:
     def _write_line(self) -> None:
         self._last_line = time.monotonic()
         rate = (self._done - self._start) / max(self._last_line - self._began, 1e-9)
-        left = (self._total - self._done) / rate if rate else float("inf")
         note = f", {self._note}" if self._note else ""
+        if self._total is None:
+            logger.info(f"{self._title}: {self._done} {self._unit}, {rate:.1f}/s{note}")
+            return
+        left = (self._total - self._done) / rate if rate else float("inf")
         logger.info(
             f"{self._title}: {self._done}/{self._total} {self._unit}, "
             f"{rate:.1f}/s, {left:.0f} s left{note}"

@@ -225,7 +225,7 @@ def predict_film(
         writer = stack.enter_context(FilmWriter(drawn, rate=film.rate)) if drawn else None
         window = stack.enter_context(_Window()) if show else None
         progress = stack.enter_context(
-            Progress(f"predicting {name}", total=film.frames or 0, unit="frames")
+            Progress(f"predicting {name}", total=film.frames, unit="frames")
         )
         smooth_at = film.rate if smooth else None
         ahead = 1 if isinstance(source, int) else AHEAD

@@ -253,6 +253,13 @@ def test_what_was_done_before_counts_but_not_for_the_rate(clock: Clock, lines: l
     assert lines == ["training: 80/100 steps, 2.0/s, 10 s left"]
 
 
+def test_without_a_known_end_there_is_no_time_left(clock: Clock, lines: list[str]):
+    progress = Progress("filming", total=None, unit="frames")
+    clock.now += 10
+    progress.advance(20, note="loss 0.25")
+    assert lines == ["filming: 20 frames, 2.0/s, loss 0.25"]
+
+
 def test_a_note_stands_at_the_lines_end(clock: Clock, lines: list[str]):
     progress = Progress("training", total=100, unit="steps")
     clock.now += 10
