@@ -121,6 +121,11 @@ def warp(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
     factor = reduction(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if factor > 1:
         picture, matrix = _reduced(picture, matrix, factor)
+    return sample(picture, matrix, size=size)
+
+
+def sample(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
+    """Bilinear samples of a picture as it is, whatever the crop's resolution; else as `warp`."""
     return cv2.warpAffine(
         picture,
         matrix,
