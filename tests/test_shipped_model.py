@@ -25,10 +25,8 @@ LARGEST_FOLDER = 20_000_000
 BY_EYE = {
     "head_top": (228, 20),
     "upper_neck": (224, 192),
-    "right_shoulder": (85, 265),
-    "left_shoulder": (325, 265),
 }
-"""Joints of the astronaut that can be seen, px."""
+"""Joints of the astronaut whose places are beyond doubt, px."""
 
 HEAD_SIZE = 138.0
 """0.6 of the diagonal of her head's box, px."""
