@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -211,14 +212,19 @@ def load_weights(path: str | Path, network: keras.Model) -> None:
     Raises:
         ValueError: If the file's weights are damaged or of another shape.
     """
-    stored = _count_variables(_member(path, WEIGHTS_MEMBER), str(path))
+    weights = _member(path, WEIGHTS_MEMBER)
+    stored = _count_variables(weights, str(path))
     if stored != len(network.weights):
         raise ValueError(
             f"{path}: weights cannot be loaded (there are {stored} arrays, the network that its "
             f"configuration describes has {len(network.weights)})"
         )
     try:
-        network.load_weights(path)
+        # From the archive itself Keras would read a compressed member again for every array.
+        with tempfile.TemporaryDirectory() as folder:
+            unpacked = Path(folder) / WEIGHTS_MEMBER
+            unpacked.write_bytes(weights)
+            network.load_weights(unpacked)
     except Exception as error:  # Keras, h5py and zipfile each raise kinds of their own
         raise ValueError(f"{path}: weights cannot be loaded ({error})") from error
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hourglass.config import NetworkConfig
+from hourglass.config import NetworkConfig, preset
 from hourglass.network import build_network
 
 MICRO = NetworkConfig(stacks=2, channels=8, depth=1, input_size=32, joints=3)
@@ -66,8 +66,9 @@ def layers_of(model: keras.Model, kind: type) -> list[keras.Layer]:
 def test_the_presets_have_the_references_parameters(name: str, stacks: int, trainable: int):
     network = build_network(name)
     assert sum(int(np.prod(weight.shape)) for weight in network.trainable_weights) == trainable
-    assert network.input_shape == (None, 256, 256, 3)
-    assert network.output_shape == (None, stacks, 64, 64, 16)
+    size = preset(name).network.input_size
+    assert network.input_shape == (None, size, size, 3)
+    assert network.output_shape == (None, stacks, size // 4, size // 4, 16)
 
 
 @pytest.mark.parametrize(
