@@ -1,0 +1,58 @@
+"""How benchmarks compare: turns, medians, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import comparison
+from benchmarks.comparison import Row, report, take_turns, to_table
+
+
+def test_sides_take_turns():
+    calls: list[str] = []
+    sides = {"one": lambda: calls.append("one"), "two": lambda: calls.append("two")}
+    take_turns(sides, rounds=2, warm_up=1)
+    assert calls == ["one", "two"] * 3
+
+
+def test_the_median_leaves_warm_up_and_outliers_out(monkeypatch: pytest.MonkeyPatch):
+    # Each call reads the clock before and after: its readings differ by the seconds it took.
+    durations = iter([100.0, 2.0, 50.0, 3.0])
+    now = [0.0]
+
+    def clock() -> float:
+        return now[0]
+
+    def work() -> None:
+        now[0] += next(durations)
+
+    monkeypatch.setattr(comparison.time, "perf_counter", clock)
+    assert take_turns({"work": work}, rounds=3) == {"work": 3.0}
+
+
+def test_a_table_shows_what_is_compared_and_what_is_not():
+    rows = [Row("decode", 1234.5, "images/s", 2469.0, 0.5, ">= 0.55"), Row("memory", 81, "MB")]
+    assert to_table(rows).splitlines() == [
+        "| what | measured | limit | ratio | target |",
+        "|---|---|---|---|---|",
+        "| decode | 1234 images/s | 2469 images/s | 0.50 | >= 0.55 |",
+        "| memory | 81 MB |  |  |  |",
+    ]
+
+
+def test_a_report_is_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    output = tmp_path / "new" / "numbers.json"
+    report("builder", [Row("rate", 10.0, "pictures/s")], output=output)
+    printed = capsys.readouterr().out
+    assert "| rate | 10 pictures/s |" in printed
+    assert f"{output}: written" in printed
+    kept = json.loads(output.read_text())
+    assert kept["benchmark"] == "builder"
+    assert kept["machine"]["cores"] >= 1
+    assert kept["rows"] == [
+        {"what": "rate", "value": 10.0, "unit": "pictures/s", "limit": None, "ratio": None}
+        | {"target": ""}
+    ]
