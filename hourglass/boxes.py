@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from hourglass.geometry import box_to_crop
 from hourglass.pose import Box
 
 COLUMNS = ("image", "x", "y", "width", "height")
@@ -106,11 +105,14 @@ def require_box(box: Box, *, where: str) -> None:
     """Refuses what is no box.
 
     Raises:
-        ValueError: If a number is not finite or a side is not above 0; names `where`.
+        ValueError: If a number is not finite or too large, or a side is not above 0; names `where`.
     """
-    usable = np.isfinite(box).all() and max(map(abs, box)) <= FARTHEST
-    if not usable or box[2] <= 0 or box[3] <= 0:
-        raise ValueError(f"{where}: box {box}: x y w h must be finite, and w and h above 0 px")
+    try:
+        box_to_crop(box)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    if max(map(abs, box)) > FARTHEST:
+        raise ValueError(f"{where}: box {box}: x y w h must be at most {FARTHEST:g} px")
 
 
 def require_overlap(box: Box, *, width: int, height: int, where: str) -> None:

@@ -9,10 +9,9 @@ import numpy as np
 
 from hourglass.calibration import Calibration, Reliability, fit_calibration, reliability
 from hourglass.console import command, quiet_stderr
-from hourglass.estimator import default_model
+from hourglass.estimator import SHIPPED, default_model
 from hourglass.evaluation import Evaluation, evaluate
-
-SUFFIX = ".keras"
+from hourglass.metadata import SUFFIX
 
 
 def calibrate(evaluation: Evaluation) -> dict[str, Calibration]:
@@ -61,7 +60,7 @@ def cross_checked(evaluation: Evaluation, kind: str) -> Reliability:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write. [default: the model file itself]",
+    help="File to write. [default: the model file itself, unless it is the shipped one]",
 )
 @click.option(
     "--compact", is_flag=True, help="Keep 11 significant bits of the weights, and compress."
@@ -75,6 +74,8 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
     people calibrated by the other half.
     """
     model = model or default_model()
+    if model == SHIPPED and not output:
+        raise ValueError(f"{model} comes with the project and stays as it is: name an --output")
     target = output or model
     if target.suffix != SUFFIX:
         raise ValueError(f"--output {target}: a model file's name must end in {SUFFIX}")

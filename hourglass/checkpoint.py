@@ -21,10 +21,9 @@ import numpy as np
 from hourglass import calibration
 from hourglass.calibration import Calibration
 from hourglass.config import Config, to_json
-from hourglass.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, parse_config
+from hourglass.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX, parse_config
 from hourglass.network import build_network
 
-SUFFIX = ".keras"
 WEIGHTS_MEMBER = "model.weights.h5"
 STATE_MEMBER = "training.json"
 OPTIMIZER_MEMBER = "optimizer.npz"

@@ -44,7 +44,7 @@ QUANTIZATIONS = ("float16", "int8")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    help="File or, for saved-model, folder to write. [default: beside the model]",
+    help="File or, for saved-model, folder to write. [default: beside a model of your own]",
 )
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @command

@@ -19,10 +19,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hourglass.checkpoint import SUFFIX, load_model, read_calibrations
+from hourglass.checkpoint import load_model, read_calibrations
 from hourglass.config import Config
+from hourglass.estimator import SHIPPED
 from hourglass.geometry import from_grid
-from hourglass.metadata import HEATMAPS, KEYPOINTS, Metadata, to_texts
+from hourglass.metadata import HEATMAPS, KEYPOINTS, SUFFIX, Metadata, to_texts
 from hourglass.preprocess import validation_dataset
 from hourglass.runtimes import EXTRA_FOLDER, GRAPH_FILE, SIGNATURE
 from hourglass.shards import count_people, find_shards
@@ -85,8 +86,12 @@ class Choices:
 
 
 def default_output(model: Path, kind: str) -> Path:
-    """Where a model's export goes: beside it, with the format's ending."""
-    return model.with_name(model.stem + ENDINGS[kind])
+    """Where a model's export goes: beside it, with the format's ending.
+
+    That of the shipped model goes into the working folder, not among the project's own files.
+    """
+    name = model.stem + ENDINGS[kind]
+    return Path(name) if model == SHIPPED else model.with_name(name)
 
 
 def export_model(model: Path, output: Path, choices: Choices, *, force: bool = False) -> None:

@@ -15,6 +15,9 @@ from hourglass.calibration import Calibration
 from hourglass.config import Config
 from hourglass.skeleton import MPII
 
+SUFFIX = ".keras"
+"""The ending of model files that are no exports."""
+
 CONFIG_MEMBER = "hourglass.json"
 CALIBRATION_MEMBER = "calibration.json"
 EXPORT_MEMBER = "export.json"

@@ -12,7 +12,7 @@ import numpy as np
 
 from hourglass.calibration import Calibration
 from hourglass.config import Config
-from hourglass.metadata import HEATMAPS, Metadata, from_texts
+from hourglass.metadata import HEATMAPS, SUFFIX, Metadata, from_texts
 
 EXTRA_FOLDER = "assets.extra"
 """Where TensorFlow keeps a SavedModel's files that are not its own."""
@@ -240,7 +240,7 @@ def load_runtime(path: str | Path) -> Runtime:
         ValueError: If the ending is none that is known, the file cannot be loaded, or it was
             exported to give keypoints.
     """
-    if Path(path).suffix == ".keras":
+    if Path(path).suffix == SUFFIX:
         return KerasRuntime(path)
     runtime = load_export(path)
     if runtime.outputs != HEATMAPS:

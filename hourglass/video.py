@@ -90,8 +90,7 @@ class Film:
         number = 0
         promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         try:
-            with quiet_stderr():
-                grabbed = self._capture.grab()
+            grabbed = self._capture.grab()
             if not grabbed:
                 raise ValueError(f"{self._name}: not one frame can be read")
             while grabbed:
