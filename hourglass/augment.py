@@ -1,140 +1,172 @@
-"""How a training picture is changed: each a deterministic operation and its thin random twin.
+"""How training pictures are changed: each a deterministic operation and its thin random twin.
 
-Contract of every twin `random_x`: it draws its numbers from `seed`, a (2,) integer tensor, and
-calls `x`; the same seed draws the same numbers. Points are (16, 2) px of the picture that the
-operation takes, and come back in px of the picture that it returns.
+All but the last two work on N crops at once, before a pixel is decoded: what moves pixels is one
+matrix per crop in the end, mirroring included. Contract of every twin `random_x`: it draws its
+numbers from `rng` and calls `x`.
 """
 
 from __future__ import annotations
 
-import math
+import cv2
+import numpy as np
 
-import tensorflow as tf
-
+from hourglass import geometry
 from hourglass.config import AugmentConfig
-from hourglass.geometry import CROP_MARGIN, FILL, REFERENCE_HEIGHT
+from hourglass.geometry import FILL, crop_side
 from hourglass.skeleton import Skeleton
 
-
-def flip(
-    image: tf.Tensor, points: tf.Tensor, labelled: tf.Tensor, *, skeleton: Skeleton
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Mirrors a picture left to right, and swaps its left and right joints.
-
-    Args:
-        image: (H, W, 3).
-        points: (J, 2) px.
-        labelled: (J,) bool.
-        skeleton: Knows which joints mirror.
-    """
-    last = tf.cast(tf.shape(image)[1] - 1, points.dtype)
-    mirrored = tf.stack([last - points[:, 0], points[:, 1]], axis=-1)
-    order = skeleton.flip_order
-    return image[:, ::-1], tf.gather(mirrored, order), tf.gather(labelled, order)
+WHITE = 255.0
+"""The highest value of a picture."""
 
 
-def random_flip(
-    image: tf.Tensor,
-    points: tf.Tensor,
-    labelled: tf.Tensor,
-    *,
-    skeleton: Skeleton,
-    probability: float,
-    seed: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`flip` for a share `probability` of the seeds."""
-    return tf.cond(
-        tf.random.stateless_uniform((), seed) < probability,
-        lambda: flip(image, points, labelled, skeleton=skeleton),
-        lambda: (image, points, labelled),
-    )
-
-
-def crop_matrix(
-    center: tf.Tensor,
-    scale: tf.Tensor,
+def crop_matrices(
+    center: np.ndarray,
+    scale: np.ndarray,
     *,
     size: int,
-    zoom: tf.Tensor | float = 1.0,
-    rotation: tf.Tensor | float = 0.0,
-    shift: tf.Tensor | tuple[float, float] = (0.0, 0.0),
-) -> tf.Tensor:
-    """`geometry.crop_matrix` in TensorFlow, with the crop itself changed.
+    zoom: np.ndarray | float = 1.0,
+    rotation: np.ndarray | float = 0.0,
+    shift: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """`geometry.crop_matrix` with the crops themselves changed.
 
     Args:
-        center: (2,) px of the picture.
-        scale: () MPII scale.
-        size: Side of the crop, px.
-        zoom: The crop's side is multiplied by this.
-        rotation: Degrees by which the content turns clockwise.
-        shift: (2,) by which the crop's centre moves, in sides of the crop.
+        center: (N, 2) px of the pictures.
+        scale: (N,) MPII scales.
+        size: Side of the crops, px.
+        zoom: (N,) by which the crops' sides are multiplied.
+        rotation: (N,) degrees by which the contents turn clockwise.
+        shift: (N, 2) by which the crops' centres move, in sides of the crops.
 
     Returns:
-        (2, 3) float32, from picture to crop px.
+        (N, 2, 3) float64, from picture to crop px.
     """
-    side = scale * (REFERENCE_HEIGHT * CROP_MARGIN) * zoom
-    angle = rotation * (math.pi / 180)
-    cosine, sine = tf.cos(angle) * size / side, tf.sin(angle) * size / side
-    linear = tf.stack([tf.stack([cosine, -sine]), tf.stack([sine, cosine])])
-    moved = center + side * shift
-    offset = (size - 1) / 2 - tf.linalg.matvec(linear, moved)
-    return tf.concat([linear, offset[:, None]], axis=1)
+    zoomed = scale * zoom
+    moved = center + crop_side(zoomed)[:, None] * shift
+    return geometry.crop_matrix(moved, zoomed, size=size, rotation=rotation)
 
 
-def random_crop_matrix(
-    center: tf.Tensor, scale: tf.Tensor, *, size: int, config: AugmentConfig, seed: tf.Tensor
-) -> tf.Tensor:
-    """`crop_matrix` scaled, shifted and, for a share of the seeds, rotated."""
-    draws = tf.random.stateless_uniform((5,), seed, -1.0, 1.0)
-    rotates = (draws[4] + 1) / 2 < config.rotation_probability
-    return crop_matrix(
+def random_crop_matrices(
+    center: np.ndarray,
+    scale: np.ndarray,
+    *,
+    size: int,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """`crop_matrices` scaled, shifted and, for a share of the crops, rotated."""
+    draws = rng.uniform(-1.0, 1.0, (len(scale), 4))
+    rotates = rng.random(len(scale)) < config.rotation_probability
+    return crop_matrices(
         center,
         scale,
         size=size,
-        zoom=1 + config.scale * draws[0],
-        rotation=tf.where(rotates, config.rotation * draws[1], 0.0),
-        shift=config.shift * draws[2:4],
+        zoom=1 + config.scale * draws[:, 0],
+        rotation=np.where(rotates, config.rotation * draws[:, 1], 0.0),
+        shift=config.shift * draws[:, 2:],
     )
 
 
-def colour(image: tf.Tensor, *, gain: tf.Tensor, brightness: tf.Tensor | float) -> tf.Tensor:
-    """Multiplies each channel, adds brightness, and cuts off at black and white.
+def flip(
+    matrix: np.ndarray,
+    points: np.ndarray,
+    labelled: np.ndarray,
+    *,
+    flipped: np.ndarray,
+    size: int,
+    skeleton: Skeleton,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mirrors crops left to right, and swaps their people's left and right joints.
+
+    Args:
+        matrix: (N, 2, 3) from picture to crop px.
+        points: (N, J, 2) px of the pictures.
+        labelled: (N, J) bool.
+        flipped: (N,) bool, which crops.
+        size: Side of the crops, px.
+        skeleton: Knows which joints mirror.
+
+    Returns:
+        The matrices to the mirrored crops; points, still px of the pictures, and labels under their
+        joints' new names.
+    """
+    mirrored = matrix.copy()
+    mirrored[flipped, 0] *= -1
+    mirrored[flipped, 0, 2] += size - 1
+    order = np.where(flipped[:, None], skeleton.flip_order, np.arange(points.shape[1]))
+    return (
+        mirrored,
+        np.take_along_axis(points, order[..., None], axis=1),
+        np.take_along_axis(labelled, order, axis=1),
+    )
+
+
+def random_flip(
+    matrix: np.ndarray,
+    points: np.ndarray,
+    labelled: np.ndarray,
+    *,
+    size: int,
+    skeleton: Skeleton,
+    probability: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`flip` for a share `probability` of the crops."""
+    flipped = rng.random(len(matrix)) < probability
+    return flip(matrix, points, labelled, flipped=flipped, size=size, skeleton=skeleton)
+
+
+def tint(gain: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """What `colour` does to pictures: a gain per channel, and brightness added.
+
+    Args:
+        gain: (N, 3), 1 changes nothing.
+        brightness: (N,) shares of full white; 0 changes nothing.
+
+    Returns:
+        (N, 3, 4) float64 from colours to colours.
+    """
+    added = np.broadcast_to(WHITE * brightness[:, None], gain.shape)
+    return np.concatenate([gain[..., None] * np.eye(3), added[..., None]], axis=-1)
+
+
+def random_tint(count: int, *, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """`tint` with a gain per channel within ±colour, and brightness within ±colour / 2."""
+    draws = config.colour * rng.uniform(-1.0, 1.0, (count, 4))
+    return tint(1 + draws[:, :3], draws[:, 3] / 2)
+
+
+def random_hiding(count: int, *, size: int, largest: float, rng: np.random.Generator) -> np.ndarray:
+    """What `cutout` hides: squares anywhere, of sides up to `largest`, a share of the crops'.
+
+    Returns:
+        (N, 3) centre (x, y) and side, px.
+    """
+    return size * rng.random((count, 3)) * [1.0, 1.0, largest]
+
+
+def colour(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Maps each pixel's colour, rounds, and cuts off at black and white.
 
     Args:
         image: (H, W, 3) uint8.
-        gain: (3,) float32, 1 changes nothing.
-        brightness: () float32, a share of full white; 0 changes nothing.
+        colours: (3, 4), one of `tint`'s.
 
     Returns:
         (H, W, 3) uint8.
     """
-    changed = tf.cast(image, tf.float32) * gain + 255.0 * brightness
-    return tf.cast(tf.round(tf.clip_by_value(changed, 0.0, 255.0)), tf.uint8)
+    return cv2.transform(image, colours)
 
 
-def random_colour(image: tf.Tensor, *, config: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
-    """`colour` with a gain per channel within ±colour, and brightness within ±colour / 2."""
-    draws = config.colour * tf.random.stateless_uniform((4,), seed, -1.0, 1.0)
-    return colour(image, gain=1 + draws[:3], brightness=draws[3] / 2)
-
-
-def cutout(image: tf.Tensor, *, center: tf.Tensor, side: tf.Tensor | float) -> tf.Tensor:
-    """Hides a square under mid-grey (DeVries & Taylor, 2017).
+def cutout(image: np.ndarray, hiding: np.ndarray) -> np.ndarray:
+    """Hides a square under mid-grey (DeVries & Taylor, 2017), in place.
 
     Args:
         image: (H, W, 3) uint8.
-        center: (2,) float32, (x, y) px.
-        side: () float32 px; 0 changes nothing.
+        hiding: (3,) centre (x, y) and side, px; a side of 0 hides nothing.
     """
-    height, width = tf.unstack(tf.shape(image)[:2])
-    x, y = tf.range(width, dtype=tf.float32), tf.range(height, dtype=tf.float32)
-    hidden_x, hidden_y = 2 * tf.abs(x - center[0]) < side, 2 * tf.abs(y - center[1]) < side
-    hidden = hidden_y[:, None, None] & hidden_x[None, :, None]
-    return tf.where(hidden, tf.constant(FILL, tf.uint8), image)
-
-
-def random_cutout(image: tf.Tensor, *, largest: float, seed: tf.Tensor) -> tf.Tensor:
-    """`cutout` anywhere, of a side up to `largest`, a share of the picture's."""
-    draws = tf.random.stateless_uniform((3,), seed)
-    size = tf.cast(tf.shape(image)[:2], tf.float32)
-    return cutout(image, center=draws[:2] * size[::-1], side=draws[2] * largest * size[0])
+    x, y, side = hiding
+    left, top = max(np.floor(x - side / 2) + 1, 0), max(np.floor(y - side / 2) + 1, 0)
+    right, bottom = max(np.ceil(x + side / 2), 0), max(np.ceil(y + side / 2), 0)
+    image[int(top) : int(bottom), int(left) : int(right)] = FILL
+    return image

@@ -24,13 +24,17 @@ FILL = 128
 MAX_REDUCTION = 8
 """Largest integer reduction before warping: what a JPEG decoder can do while decoding."""
 
+WINDOW_MARGIN = 2
+"""Pixels kept around the window that a crop shows: one for bilinear sampling, and one because JPEG
+decoders guess the colour of a window's outermost pixels."""
 
-def to_grid(points: np.ndarray, stride: float = STRIDE) -> np.ndarray:
+
+def to_grid(points: np.ndarray, stride: np.ndarray | float = STRIDE) -> np.ndarray:
     """Pixel coordinates on a grid whose cells are `stride` pixels wide, any shape."""
     return (points + 0.5) / stride - 0.5
 
 
-def from_grid(points: np.ndarray, stride: float = STRIDE) -> np.ndarray:
+def from_grid(points: np.ndarray, stride: np.ndarray | float = STRIDE) -> np.ndarray:
     """The exact inverse of `to_grid`."""
     return (points + 0.5) * stride - 0.5
 
@@ -41,7 +45,11 @@ def crop_side(scale: np.ndarray | float) -> np.ndarray:
 
 
 def crop_matrix(
-    center: np.ndarray, scale: np.ndarray | float, *, size: int, rotation: float = 0.0
+    center: np.ndarray,
+    scale: np.ndarray | float,
+    *,
+    size: int,
+    rotation: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """The affine map from a picture to a person's crop.
 
@@ -49,15 +57,15 @@ def crop_matrix(
         center: (..., 2) the crop's true centre, px of the picture.
         scale: (...) MPII scale, person height / 200 px.
         size: Side of the square crop, px.
-        rotation: Degrees by which the picture's content turns clockwise as seen on screen.
+        rotation: (...) degrees by which the picture's content turns clockwise as seen on screen.
 
     Returns:
         (..., 2, 3) float64.
     """
     center = np.asarray(center, np.float64)
-    zoom = size / crop_side(scale)
-    cosine, sine = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
-    linear = zoom[..., None, None] * np.array([[cosine, -sine], [sine, cosine]])
+    zoom, angle = size / crop_side(scale), np.deg2rad(rotation)
+    cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
+    linear = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
     offset = (size - 1) / 2 - np.einsum("...ij,...j->...i", linear, center)
     return np.concatenate([linear, offset[..., None]], axis=-1)
 
@@ -96,12 +104,57 @@ def box_to_crop(box: tuple[float, float, float, float]) -> tuple[np.ndarray, flo
     return center, max(width, height) / REFERENCE_HEIGHT
 
 
-def reduction(pixels_per_crop_pixel: float) -> int:
+def pixels_per_crop_pixel(matrix: np.ndarray) -> np.ndarray:
+    """Picture px along one crop px, (...) of matrices (..., 2, 3)."""
+    return 1 / np.sqrt(np.abs(np.linalg.det(matrix[..., :2])))
+
+
+def reduction(pixels_per_crop_pixel: np.ndarray | float) -> np.ndarray:
     """By how much (1, 2, 4 or 8) a picture may shrink before the crop would lose resolution."""
-    factor = 1
-    while factor < MAX_REDUCTION and 2 * factor <= pixels_per_crop_pixel:
-        factor *= 2
-    return factor
+    factors = 2 ** np.arange(1, int(np.log2(MAX_REDUCTION)) + 1)
+    return 2 ** (np.asarray(pixels_per_crop_pixel)[..., None] >= factors).sum(axis=-1)
+
+
+def window(
+    matrix: np.ndarray, shape: np.ndarray, *, size: int, factor: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of shrunk pictures that crops show, and `WINDOW_MARGIN` around them.
+
+    Args:
+        matrix: (..., 2, 3) from whole picture to crop px.
+        shape: (..., 2) int, the whole pictures' heights and widths, px.
+        size: Side of the crops, px.
+        factor: (...) int by which the pictures shrink.
+
+    Returns:
+        Their first pixels and extents, both (..., 2) int (y, x) px of the shrunk pictures; of a
+        crop that shows nothing of its picture, one pixel at the border.
+    """
+    last = size - 1
+    corners = np.array([[0, 0], [last, 0], [0, last], [last, last]])
+    places = apply_affine(invert_affine(matrix), corners)[..., ::-1]
+    cells = to_grid(places, factor[..., None, None])
+    bound = -(-shape // factor[..., None]) - 1
+    first = np.clip(np.floor(cells.min(axis=-2)) - WINDOW_MARGIN, 0, bound).astype(np.int32)
+    end = np.clip(np.ceil(cells.max(axis=-2)) + WINDOW_MARGIN, 0, bound).astype(np.int32)
+    return first, end - first + 1
+
+
+def window_matrix(matrix: np.ndarray, first: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The maps to crops from windows of shrunk pictures, in place of from whole pictures.
+
+    Args:
+        matrix: (..., 2, 3) from whole picture to crop px.
+        first: (..., 2) int, the windows' first pixels (y, x) as of `window`.
+        factor: (...) int by which the pictures shrink.
+
+    Returns:
+        (..., 2, 3) float64.
+    """
+    zoom = factor[..., None]
+    origin = from_grid(first[..., ::-1], zoom)[..., None, :]
+    offset = apply_affine(matrix, origin)[..., 0, :]
+    return np.concatenate([matrix[..., :2] * zoom[..., None], offset[..., None]], axis=-1)
 
 
 def warp(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
@@ -118,32 +171,36 @@ def warp(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
     Returns:
         (size, size, 3) uint8.
     """
-    factor = reduction(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    if factor > 1:
-        picture, matrix = _reduced(picture, matrix, factor)
-    return sample(picture, matrix, size=size)
+    factor = reduction(pixels_per_crop_pixel(matrix))
+    first, extent = window(matrix, np.array(picture.shape[:2]), size=size, factor=factor)
+    (top, left), (bottom, right) = first * factor, (first + extent) * factor
+    part = _reduced(picture[top:bottom, left:right], int(factor))
+    return sample(part, window_matrix(matrix, first, factor), size=size)
 
 
 def sample(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
     """Bilinear samples of a picture as it is, whatever the crop's resolution; else as `warp`."""
-    return cv2.warpAffine(
-        picture,
+    # OpenCV samples four channels twice as fast as three, to the same values.
+    crop = cv2.warpAffine(
+        cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA),
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(FILL, FILL, FILL),
+        borderValue=(FILL, FILL, FILL, FILL),
     )
+    return cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB)
 
 
-def _reduced(picture: np.ndarray, matrix: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+def _reduced(picture: np.ndarray, factor: int) -> np.ndarray:
+    """A picture averaged down; what is missing to whole cells repeats the border."""
+    if factor == 1:
+        return picture
     height, width = picture.shape[:2]
     below, right = -height % factor, -width % factor
     whole = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
     size = (whole.shape[1] // factor, whole.shape[0] // factor)
-    small = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
-    offset = apply_affine(matrix, from_grid(np.zeros((1, 2)), factor))[0]
-    return small, np.concatenate([matrix[:, :2] * factor, offset[:, None]], axis=1)
+    return cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
 
 
 def crop(picture: np.ndarray, center: np.ndarray, scale: float, *, size: int) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 FOREGROUND_SIGMAS = 3.0
@@ -16,8 +17,8 @@ FOREGROUND_SIGMAS = 3.0
 def encode_heatmaps(points: Any, labelled: Any, *, size: int = 64, sigma: float = 1.0) -> tf.Tensor:
     """Draws one Gaussian of height 1 per joint, centred on the *unrounded* point.
 
-    A Gaussian is the product of one along x and one along y, so that all maps are one einsum of two
-    small arrays.
+    A Gaussian is the product of one along x and one along y, so that all maps are one product of
+    two small arrays.
 
     Args:
         points: (..., J, 2) float, (x, y) in heatmap px.
@@ -37,4 +38,17 @@ def encode_heatmaps(points: Any, labelled: Any, *, size: int = 64, sigma: float 
     pixels = tf.range(size, dtype=tf.float32)
     along = tf.exp(-0.5 * ((points[..., None] - pixels) / sigma) ** 2)
     along_x = along[..., 0, :] * tf.cast(drawn, tf.float32)
-    return tf.einsum("...jy,...jx->...yxj", along[..., 1, :], along_x)
+    maps = tf.numpy_function(_outer, [along[..., 1, :], along_x], tf.float32, stateful=False)
+    return tf.ensure_shape(maps, (*points.shape[:-2], size, size, points.shape[-2]))
+
+
+def _outer(along_y: np.ndarray, along_x: np.ndarray) -> np.ndarray:
+    """Products (..., size, size, J) of (..., J, size) along y and x.
+
+    Filled row by row and multiplied in place: several times as fast as a broadcast over the short
+    last axis, or as TensorFlow's einsum, which has to transpose.
+    """
+    *batch, joints, size = along_y.shape
+    maps = np.tile(np.moveaxis(along_y, -2, -1), size)
+    maps *= np.moveaxis(along_x, -2, -1).reshape(*batch, 1, size * joints)
+    return maps.reshape(*batch, size, size, joints)

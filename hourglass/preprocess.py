@@ -1,37 +1,70 @@
 """From shards to batches: crop, augment, draw targets, shuffle, and never lose a person.
 
-The operations themselves are level-1 rooms (`geometry`, `augment`, `heatmaps`, `records`); here
-they are put together into `tf.data` pipelines.
+Three steps make an example: *plan* decides for a block of records at once what each crop shows
+and how it is changed, *render* decodes and samples one person's pixels, *draw* makes a batch's
+heatmaps. The operations themselves are level-1 rooms (`geometry`, `augment`, `heatmaps`,
+`records`); here they are put together into `tf.data` pipelines.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from hourglass import augment
 from hourglass.config import STRIDE, Config
-from hourglass.geometry import MAX_REDUCTION, from_grid, sample, to_grid
+from hourglass.geometry import (
+    MAX_REDUCTION,
+    apply_affine,
+    pixels_per_crop_pixel,
+    reduction,
+    sample,
+    to_grid,
+    window,
+    window_matrix,
+)
 from hourglass.heatmaps import encode_heatmaps
-from hourglass.records import parse_example
+from hourglass.records import parse_examples
 from hourglass.shards import count_people, find_shards, naming_damage
 from hourglass.skeleton import MPII
 
-STREAMS = 4
-"""Kinds of augmentation that draw from each example's seed."""
-
-WINDOW_MARGIN = 2
-"""Pixels decoded around a crop's window: one for bilinear sampling, and one because the decoder
-guesses the colour of a window's outermost pixels."""
+BLOCK = 64
+"""Records planned at once: enough that a plan costs next to nothing, little memory."""
 
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
+class Crop(NamedTuple):
+    """What becomes of a record; of a block, every tensor has one more axis in front.
+
+    Attributes:
+        encoded: () string, the picture as RGB JPEG.
+        halvings: () int32, how often the picture is halved while it is decoded, 0 to 3.
+        window: (4,) int32, first pixel and extent (y, x, height, width) to be decoded, px of the
+            halved picture.
+        matrix: (2, 3) float64 from the window to crop px.
+        colours: (3, 4) float64 as of `augment.tint`.
+        hiding: (3,) float64 as of `augment.random_hiding`.
+        cells: (16, 2) float32, the joints on the heatmap grid.
+        labelled: (16,) bool.
+    """
+
+    encoded: tf.Tensor
+    halvings: tf.Tensor
+    window: tf.Tensor
+    matrix: tf.Tensor
+    colours: tf.Tensor
+    hiding: tf.Tensor
+    cells: tf.Tensor
+    labelled: tf.Tensor
+
+
 class Preprocessor:
-    """Turns a record into what the network trains on.
+    """Turns records into what the network trains on.
 
     Args:
         config: Sizes, sigma and augmentation.
@@ -40,10 +73,11 @@ class Preprocessor:
 
     def __init__(self, config: Config, *, training: bool) -> None:
         self._config = config
+        self._size = config.network.input_size
         self._training = training
 
     def __call__(self, serialized: tf.Tensor, seed: tf.Tensor | None = None) -> Example:
-        """One example.
+        """One example, to be looked at.
 
         Args:
             serialized: () string, a record.
@@ -52,134 +86,156 @@ class Preprocessor:
         Returns:
             image (S, S, 3) uint8, heatmaps (S/4, S/4, 16) float32, weights (16,) float32: 1 for
             labelled joints, 0 for others.
+
+        Raises:
+            ValueError: If a training example has no seed.
         """
-        person = parse_example(serialized)
-        image, points = self._crop(person, seed)
-        labelled = person["labelled"]
+        if self._training and seed is None:
+            raise ValueError("training examples need a seed, a (2,) integer tensor")
+        block = self.plan(
+            tf.zeros(2, tf.int64) if seed is None else seed, tf.expand_dims(serialized, 0)
+        )
+        return self.draw(*self.render(Crop(*(column[0] for column in block))))
+
+    def plan(self, seed: tf.Tensor, serialized: tf.Tensor) -> Crop:
+        """Decides what the crops of N records show.
+
+        Args:
+            seed: (2,) int64, decides the augmentation of the whole block.
+            serialized: (N,) string.
+        """
+        person = parse_examples(serialized)
+        planned = tf.numpy_function(
+            self._plan,
+            [
+                seed,
+                person["center"],
+                person["scale"],
+                person["points"],
+                person["labelled"],
+                person["height"],
+                person["width"],
+            ],
+            [tf.int32, tf.int32, tf.float64, tf.float64, tf.float64, tf.float32, tf.bool],
+            stateful=False,
+        )
+        joints = len(MPII.joints)
+        shapes = [(), (4,), (2, 3), (3, 4), (3,), (joints, 2), (joints,)]
+        for column, shape in zip(planned, shapes, strict=True):
+            column.set_shape((serialized.shape[0], *shape))
+        return Crop(person["encoded"], *planned)
+
+    def _plan(
+        self,
+        seed: np.ndarray,
+        center: np.ndarray,
+        scale: np.ndarray,
+        points: np.ndarray,
+        labelled: np.ndarray,
+        height: np.ndarray,
+        width: np.ndarray,
+    ) -> tuple[np.ndarray, ...]:
+        matrix = augment.crop_matrices(center, scale, size=self._size)
+        colours = augment.tint(np.ones((len(scale), 3)), np.zeros(len(scale)))
+        hiding = np.zeros((len(scale), 3))
         if self._training:
-            image, points, labelled = self._augment(image, points, labelled, seed)
-        network = self._config.network
-        heatmaps = encode_heatmaps(
-            to_grid(points, STRIDE),
+            choices, rng = self._config.augment, np.random.default_rng(seed)
+            matrix = augment.random_crop_matrices(
+                center, scale, size=self._size, config=choices, rng=rng
+            )
+            matrix, points, labelled = augment.random_flip(
+                matrix,
+                points,
+                labelled,
+                size=self._size,
+                skeleton=MPII,
+                probability=choices.flip_probability,
+                rng=rng,
+            )
+            colours = augment.random_tint(len(scale), config=choices, rng=rng)
+            hiding = augment.random_hiding(
+                len(scale), size=self._size, largest=choices.cutout, rng=rng
+            )
+        return (
+            *plan_decoding(matrix, np.stack([height, width], axis=-1), size=self._size),
+            colours,
+            hiding,
+            to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32),
             labelled,
-            size=network.heatmap_size,
+        )
+
+    def render(self, crop: Crop) -> Example:
+        """One person's pixels: decodes the window that the crop shows, and samples it.
+
+        Returns:
+            image (S, S, 3) uint8; the crop's cells and labelled.
+        """
+        picture = tf.switch_case(
+            crop.halvings,
+            [
+                lambda ratio=2**number: tf.raw_ops.DecodeAndCropJpeg(
+                    contents=crop.encoded, crop_window=crop.window, channels=3, ratio=ratio
+                )
+                for number in range(MAX_REDUCTION.bit_length())
+            ],
+        )
+        # OpenCV is several times as fast as TensorFlow's own operations.
+        image = tf.numpy_function(
+            self._render,
+            [picture, crop.matrix, crop.colours, crop.hiding],
+            tf.uint8,
+            stateful=False,
+        )
+        return tf.ensure_shape(image, (self._size, self._size, 3)), crop.cells, crop.labelled
+
+    def _render(
+        self, picture: np.ndarray, matrix: np.ndarray, colours: np.ndarray, hiding: np.ndarray
+    ) -> np.ndarray:
+        image = sample(picture, matrix, size=self._size)
+        if not self._training:
+            return image
+        return augment.cutout(augment.colour(image, colours), hiding)
+
+    def draw(self, image: tf.Tensor, cells: tf.Tensor, labelled: tf.Tensor) -> Example:
+        """The targets of one example or of a batch.
+
+        Args:
+            image: (..., S, S, 3) uint8.
+            cells: (..., 16, 2) float32, the joints on the heatmap grid.
+            labelled: (..., 16) bool.
+
+        Returns:
+            image, heatmaps (..., S/4, S/4, 16) float32, weights (..., 16) float32.
+        """
+        heatmaps = encode_heatmaps(
+            cells,
+            labelled,
+            size=self._config.network.heatmap_size,
             sigma=self._config.data.sigma,
         )
         return image, heatmaps, tf.cast(labelled, tf.float32)
 
-    def _crop(
-        self, person: dict[str, tf.Tensor], seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        size = self._config.network.input_size
-        center, scale = person["center"], person["scale"]
-        if self._training:
-            matrix = augment.random_crop_matrix(
-                center, scale, size=size, config=self._config.augment, seed=_stream(seed, 0)
-            )
-        else:
-            matrix = augment.crop_matrix(center, scale, size=size)
-        points = tf.linalg.matvec(matrix[:, :2], person["points"]) + matrix[:, 2]
-        return decode_and_warp(person["encoded"], matrix, size=size), points
 
-    def _augment(
-        self, image: tf.Tensor, points: tf.Tensor, labelled: tf.Tensor, seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        choices = self._config.augment
-        image, points, labelled = augment.random_flip(
-            image,
-            points,
-            labelled,
-            skeleton=MPII,
-            probability=choices.flip_probability,
-            seed=_stream(seed, 1),
-        )
-        image = augment.random_colour(image, config=choices, seed=_stream(seed, 2))
-        if choices.cutout:
-            image = augment.random_cutout(image, largest=choices.cutout, seed=_stream(seed, 3))
-        return image, points, labelled
-
-
-def _stream(seed: tf.Tensor | None, number: int) -> tf.Tensor:
-    """A seed of its own for each kind of augmentation, so that they are independent."""
-    if seed is None:
-        raise ValueError("training examples need a seed, a (2,) integer tensor")
-    return tf.stack([seed[0], seed[1] * STREAMS + number])
-
-
-def decode_and_warp(encoded: tf.Tensor, matrix: tf.Tensor, *, size: int) -> tf.Tensor:
-    """`geometry.warp` in TensorFlow, straight from a JPEG.
-
-    Only the window that the crop shows is decoded, and a picture far larger than its crop is shrunk
-    on the way, which averages where bilinear sampling would skip pixels.
+def plan_decoding(
+    matrix: np.ndarray, shape: np.ndarray, *, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What to decode of JPEGs for their crops: no more than they show, nor more finely.
 
     Args:
-        encoded: () string, an RGB JPEG.
-        matrix: (2, 3) float32 from picture to crop px.
-        size: Side of the crop, px.
+        matrix: (N, 2, 3) from whole picture to crop px.
+        shape: (N, 2) int, heights and widths of the whole pictures, px.
+        size: Side of the crops, px.
 
     Returns:
-        (size, size, 3) uint8.
+        `Crop`'s halvings (N,) int32, window (N, 4) int32 and matrix (N, 2, 3) float64.
     """
-    factors = [1, 2, 4, MAX_REDUCTION]
-    shrinks = tf.sqrt(1 / tf.abs(tf.linalg.det(matrix[:, :2])))
-    choice = tf.reduce_sum(tf.cast(shrinks >= tf.constant(factors[1:], tf.float32), tf.int32))
-    factor = tf.gather(tf.constant(factors), choice)
-    corner, extent = _window(tf.io.extract_jpeg_shape(encoded)[:2], matrix, factor, size)
-    window = tf.concat([corner, extent], 0)
-    picture = tf.switch_case(
-        choice,
-        [
-            lambda ratio=ratio: tf.raw_ops.DecodeAndCropJpeg(
-                contents=encoded, crop_window=window, channels=3, ratio=ratio
-            )
-            for ratio in factors
-        ],
+    factor = reduction(pixels_per_crop_pixel(matrix))
+    first, extent = window(matrix, shape, size=size, factor=factor)
+    return (
+        np.log2(factor).astype(np.int32),
+        np.concatenate([first, extent], axis=-1),
+        window_matrix(matrix, first, factor),
     )
-    zoom = tf.cast(factor, tf.float32)
-    origin = from_grid(tf.cast(corner[::-1], tf.float32), zoom)
-    offset = tf.linalg.matvec(matrix[:, :2], origin) + matrix[:, 2]
-    return _sample(picture, matrix[:, :2] * zoom, offset, size)
-
-
-def _window(
-    shape: tf.Tensor, matrix: tf.Tensor, factor: tf.Tensor, size: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The part of a shrunk picture that a crop shows, and some pixels around it.
-
-    Args:
-        shape: (2,) int32, height and width of the whole picture, px.
-        matrix: (2, 3) float32 from picture to crop px.
-        factor: () int32 by which the picture shrinks.
-        size: Side of the crop, px.
-
-    Returns:
-        Its first pixel and its extent, (2,) int32 (y, x) px of the shrunk picture; of a crop that
-        shows nothing of the picture, one pixel at its border.
-    """
-    back = tf.linalg.inv(matrix[:, :2])
-    last = float(size - 1)
-    corners = tf.constant([[0.0, 0.0], [last, 0.0], [0.0, last], [last, last]])
-    places = tf.linalg.matvec(back, corners - matrix[:, 2])[:, ::-1]
-    cells = to_grid(places, tf.cast(factor, tf.float32))
-    largest = (shape + factor - 1) // factor - 1
-    # Far outside, a float would not fit into an integer.
-    low, high = tf.reduce_min(cells, 0), tf.reduce_max(cells, 0)
-    bound = tf.cast(largest, tf.float32)
-    first = tf.cast(tf.clip_by_value(tf.floor(low) - WINDOW_MARGIN, 0.0, bound), tf.int32)
-    end = tf.cast(tf.clip_by_value(tf.math.ceil(high) + WINDOW_MARGIN, 0.0, bound), tf.int32)
-    return first, end - first + 1
-
-
-def _sample(picture: tf.Tensor, linear: tf.Tensor, offset: tf.Tensor, size: int) -> tf.Tensor:
-    """`geometry.sample`: OpenCV is several times as fast as TensorFlow's own operation."""
-    matrix = tf.concat([linear, offset[:, None]], 1)
-    crop = tf.numpy_function(
-        lambda picture, matrix: sample(picture, matrix, size=size),
-        [picture, matrix],
-        tf.uint8,
-        stateful=False,
-    )
-    return tf.ensure_shape(crop, (size, size, 3))
 
 
 class InputClock:
@@ -242,18 +298,21 @@ def training_dataset(
     batch_size = config.train.batch_size
     steps = steps_per_epoch(count_people(paths), batch_size, pattern)
 
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        records = _shuffled_records(paths, config, epoch)
-        kept = steps * batch_size
-        return records.take(kept).enumerate(start=epoch * kept)
-
     preprocessor = Preprocessor(config, training=True)
-    dataset = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
-    dataset = dataset.map(
-        lambda number, record: preprocessor(record, tf.stack([config.train.seed, number])),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    dataset = dataset.batch(batch_size, drop_remainder=True)
+    kept = steps * batch_size
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        blocks = _shuffled_records(paths, config, epoch).take(kept).batch(BLOCK)
+        numbered = blocks.enumerate(start=epoch * kept)
+        return numbered.map(
+            lambda number, records: preprocessor.plan(
+                tf.stack([tf.constant(config.train.seed, tf.int64), number]), records
+            )
+        )
+
+    planned = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
+    rendered = planned.unbatch().map(preprocessor.render, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = rendered.batch(batch_size, drop_remainder=True).map(preprocessor.draw)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs))
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     return _with_options(clock.watch(dataset) if clock else dataset)
@@ -312,16 +371,22 @@ def validation_dataset(
     paths = find_shards(pattern)
     batch_size = batch_size or config.train.batch_size
     preprocessor = Preprocessor(config, training=False)
-    dataset = tf.data.TFRecordDataset(paths).map(
-        preprocessor, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    no_seed = tf.zeros(2, tf.int64)
+    planned = (
+        tf.data.TFRecordDataset(paths)
+        .batch(BLOCK)
+        .map(lambda records: preprocessor.plan(no_seed, records))
+    )
+    rendered = planned.unbatch().map(
+        preprocessor.render, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     empty = tf.data.Dataset.from_tensors(
-        tuple(tf.zeros(spec.shape, spec.dtype) for spec in dataset.element_spec)
+        tuple(tf.zeros(spec.shape, spec.dtype) for spec in rendered.element_spec)
     )
     people = count_people(paths)
     batches = -(-people // batch_size)
-    padded = dataset.concatenate(empty.repeat(batches * batch_size - people))
-    dataset = padded.batch(batch_size, drop_remainder=True)
+    padded = rendered.concatenate(empty.repeat(batches * batch_size - people))
+    dataset = padded.batch(batch_size, drop_remainder=True).map(preprocessor.draw)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
     return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
 
@@ -364,15 +429,16 @@ def load_people(pattern: str) -> People:
     count_people(paths)
 
     def labels(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        person = parse_example(serialized)
-        return {key: person[key] for key in ("points", "labelled", "center", "scale", "filename")}
+        people = parse_examples(serialized)
+        return {key: people[key] for key in ("points", "labelled", "center", "scale", "filename")}
 
+    blocks = tf.data.TFRecordDataset(paths).batch(BLOCK).map(labels)
     with naming_damage(paths):
-        rows = list(tf.data.TFRecordDataset(paths).map(labels).as_numpy_iterator())
+        rows = list(blocks.as_numpy_iterator())
     if not rows:
         raise ValueError(f"{pattern}: the shards hold no people")
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
     return People(
         filename=tuple(name.decode() for name in columns.pop("filename")),
-        **{key: np.stack(values) for key, values in columns.items()},
+        **columns,
     )

@@ -104,6 +104,15 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """
     import tensorflow as tf
 
+    return {
+        name: values[0] for name, values in parse_examples(tf.expand_dims(serialized, 0)).items()
+    }
+
+
+def parse_examples(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """`parse_example` of (N,) records at once, in a fraction of the time; N is the first axis."""
+    import tensorflow as tf
+
     joints = len(MPII.joints)
     shapes: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(FEATURES, ((), tf.int64))
     for name in ("image/encoded", "image/filename"):
@@ -113,7 +122,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     for name in ("image/object/parts/x", "image/object/parts/y"):
         shapes[name] = ((joints,), tf.float32)
     shapes["image/object/parts/v"] = ((joints,), tf.int64)
-    features = tf.io.parse_single_example(
+    features = tf.io.parse_example(
         serialized,
         {name: tf.io.FixedLenFeature(shape, kind) for name, (shape, kind) in shapes.items()},
     )

@@ -14,10 +14,11 @@ import tensorflow as tf
 from hourglass import geometry, preprocess
 from hourglass.config import AugmentConfig, Config, DataConfig, NetworkConfig, TrainConfig
 from hourglass.preprocess import (
+    Crop,
     InputClock,
     Preprocessor,
-    decode_and_warp,
     load_people,
+    plan_decoding,
     steps_per_epoch,
     training_dataset,
     validation_dataset,
@@ -86,6 +87,17 @@ def to_cells(person: Person) -> np.ndarray:
     side = 250 * person.scale
     crop = (person.points - person.center) * SIZE / side + (SIZE - 1) / 2
     return (crop + 0.5) / 4 - 0.5
+
+
+def crop_from_jpeg(encoded: bytes, matrix: np.ndarray, *, size: int = SIZE) -> np.ndarray:
+    """A crop as the pipeline makes it, by a matrix of the test's own."""
+    shape = tf.io.extract_jpeg_shape(encoded).numpy()[None, :2]
+    preprocessor = Preprocessor(Config(NetworkConfig(input_size=size, depth=1)), training=False)
+    planned = [column[0] for column in plan_decoding(matrix[None], shape, size=size)]
+    unchanged = np.eye(3, 4), np.zeros(3)
+    nobody = np.zeros((16, 2), np.float32), np.zeros(16, bool)
+    crop = Crop(*map(tf.constant, (encoded, *planned, *unchanged, *nobody)))
+    return preprocessor.render(crop)[0].numpy()
 
 
 def batches(dataset: tf.data.Dataset) -> list[Any]:
@@ -289,7 +301,7 @@ def test_a_crop_from_a_jpeg_is_the_crop_of_the_picture(
     center = np.array([1.1 * side, 0.4 * side])
     matrix = geometry.crop_matrix(center, side / 250, size=SIZE, rotation=rotation)
     encoded = to_jpeg_bytes(picture)
-    ours = decode_and_warp(tf.constant(encoded), tf.constant(matrix, tf.float32), size=SIZE).numpy()
+    ours = crop_from_jpeg(encoded, matrix)
     theirs = geometry.warp(picture, matrix, size=SIZE)
     inside = geometry.warp(np.full_like(picture, 255), matrix, size=SIZE) == 255
     assert inside.mean() > 0.5
@@ -297,17 +309,14 @@ def test_a_crop_from_a_jpeg_is_the_crop_of_the_picture(
     assert psnr(ours, theirs) >= 32
 
 
-def test_a_reduced_picture_is_not_moved(
-    to_jpeg_bytes: Callable[[np.ndarray], bytes], both_ways: Callable[..., Any]
-):
+def test_a_reduced_picture_is_not_moved(to_jpeg_bytes: Callable[[np.ndarray], bytes]):
     # A soft spot's centre of mass shows a shift of a fraction of a pixel.
     center = np.array([403.0, 297.0])
     x, y = np.meshgrid(np.arange(800), np.arange(600))
     spot = 20 + 220 * np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / (2 * 40**2))
     encoded = to_jpeg_bytes(np.repeat(spot[..., None], 3, axis=2).round().astype(np.uint8))
     for scale in (0.3, 0.6, 1.2, 2.2):
-        matrix = geometry.crop_matrix(center, scale, size=32).astype(np.float32)
-        crop = both_ways(lambda *given: decode_and_warp(*given, size=32), encoded, matrix)
+        crop = crop_from_jpeg(encoded, geometry.crop_matrix(center, scale, size=32), size=32)
         light = np.maximum(crop[..., 0].astype(float) - 24, 0)
         light[crop[..., 0] == geometry.FILL] = 0
         pixels = np.arange(32)
@@ -321,30 +330,29 @@ def test_only_a_window_is_decoded_and_nothing_changes(
     monkeypatch: pytest.MonkeyPatch, scale: float, rotation: float
 ):
     # Of a photograph with halved colours, whose decoder looks beyond the pixels it is asked for.
-    encoded = tf.constant((Path(__file__).parent / "data" / "astronaut.jpg").read_bytes())
+    encoded = (Path(__file__).parent / "data" / "astronaut.jpg").read_bytes()
     extents = []
-    window = preprocess._window
 
     def everything(
-        shape: tf.Tensor, matrix: tf.Tensor, factor: tf.Tensor, size: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        extents.append(window(shape, matrix, factor, size)[1].numpy())
-        return tf.zeros(2, tf.int32), (shape + factor - 1) // factor
+        matrix: np.ndarray, shape: np.ndarray, *, size: int, factor: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        extents.append(geometry.window(matrix, shape, size=size, factor=factor)[1])
+        extent = -(-shape // factor[..., None])
+        return np.zeros_like(extent, np.int32), extent.astype(np.int32)
 
     rng = np.random.default_rng(3)
     for center in (*rng.uniform(-60, 570, (6, 2)), (256, 256), (-4000, 90)):
         matrix = geometry.crop_matrix(np.array(center), scale, size=SIZE, rotation=rotation)
-        given = (encoded, tf.constant(matrix, tf.float32))
-        ours = decode_and_warp(*given, size=SIZE).numpy()
+        ours = crop_from_jpeg(encoded, matrix)
         with monkeypatch.context() as patch:
-            patch.setattr(preprocess, "_window", everything)
-            whole = decode_and_warp(*given, size=SIZE).numpy()
+            patch.setattr(preprocess, "window", everything)
+            whole = crop_from_jpeg(encoded, matrix)
         # A sampling place may round to its other side, as its way from the window is another.
         apart = abs(ours.astype(int) - whole)
         assert apart.max() <= 1
         assert (apart > 0).mean() < 1e-3
     if scale < 1:
-        assert np.prod(extents, axis=1).min() < 512 * 512 / 4
+        assert np.prod(extents, axis=-1).min() < 512 * 512 / 4
 
 
 # Training batches.
