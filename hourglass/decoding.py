@@ -24,6 +24,9 @@ SMOOTHING_RADIUS = 3
 TINY = 1e-10
 """Floor of heatmap values before their logarithm is taken."""
 
+BLOCK = 16
+"""People decoded together: their maps and what is worked out from them stay in a CPU's cache."""
+
 
 def decode_heatmaps(
     heatmaps: np.ndarray, *, refine: Refinement = "quarter"
@@ -49,13 +52,24 @@ def decode_heatmaps(
         raise ValueError(f"heatmaps must be (B, H>=3, W>=3, J), got {heatmaps.shape}")
     if refine not in get_args(Refinement):
         raise ValueError(f"refine is {refine!r}, it must be one of {get_args(Refinement)}")
+    batch, joints = heatmaps.shape[0], heatmaps.shape[3]
+    points = np.empty((batch, joints, 2), np.float32)
+    scores = np.empty((batch, joints), np.float32)
+    for start in range(0, batch, BLOCK):
+        block = slice(start, start + BLOCK)
+        points[block], scores[block] = _decode_block(heatmaps[block], refine)
+    return points, scores
+
+
+def _decode_block(heatmaps: np.ndarray, refine: Refinement) -> tuple[np.ndarray, np.ndarray]:
+    """`decode_heatmaps` of a few people."""
     peaks, heights = _peaks(heatmaps)
     points = peaks.astype(np.float32)
     if refine == "quarter":
         points += QUARTER * np.sign(_slopes(heatmaps, peaks))
     elif refine == "dark":
         points = _gaussian_centres(heatmaps, peaks)
-    return points, np.clip(heights, 0.0, 1.0).astype(np.float32)
+    return points, np.clip(heights, 0.0, 1.0)
 
 
 def _peaks(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,6 +142,6 @@ def _smoothed(heatmaps: np.ndarray, centres: np.ndarray) -> np.ndarray:
     shifts = np.arange(-1, 2)[:, None] - steps
     kernel = np.exp(-0.5 * (shifts / SMOOTHING_SIGMA) ** 2) * (abs(shifts) <= SMOOTHING_RADIUS)
     kernel /= kernel.sum(axis=1, keepdims=True)
-    smooth = np.einsum("ky,bjyx,lx->bjkl", kernel, patch, kernel, optimize=True)
+    smooth = kernel @ (patch @ kernel.T)
     raw = patch[..., reach - 1 : reach + 2, reach - 1 : reach + 2]
     return np.where(fits[..., None, None], smooth, raw)

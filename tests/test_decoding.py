@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 
-from hourglass.decoding import Refinement, decode_heatmaps
+from hourglass.decoding import BLOCK, Refinement, decode_heatmaps
 
 REFINEMENTS = ("quarter", "dark", "none")
 PLATEAU = np.array(
@@ -205,6 +206,45 @@ def test_people_and_joints_do_not_mix(refine: Refinement):
         point, score = decode_heatmaps(one, refine=refine)
         np.testing.assert_allclose(points[person, joint], point[0, 0], atol=1e-6)
         assert scores[person, joint] == score[0, 0]
+
+
+@pytest.mark.parametrize("people", [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK, 2 * BLOCK + 3])
+@pytest.mark.parametrize("refine", REFINEMENTS)
+def test_any_number_of_people_is_decoded(refine: Refinement, people: int):
+    maps = np.random.default_rng(5).uniform(0, 1, (people, 12, 10, 3)).astype(np.float32)
+    points, scores = decode_heatmaps(maps, refine=refine)
+    assert (points.shape, scores.shape) == ((people, 3, 2), (people, 3))
+    for person in range(people):
+        point, score = decode_heatmaps(maps[person : person + 1], refine=refine)
+        np.testing.assert_allclose(points[person], point[0], atol=1e-6)
+        np.testing.assert_array_equal(scores[person], score[0])
+
+
+def test_of_equal_peaks_the_first_counts():
+    maps = np.random.default_rng(6).integers(0, 4, (2 * BLOCK, 9, 11, 5)).astype(np.float32)
+    points, _ = decode_heatmaps(maps, refine="none")
+    rows, columns = np.unravel_index(maps.reshape(2 * BLOCK, 99, 5).argmax(axis=1), (9, 11))
+    np.testing.assert_array_equal(points, np.stack([columns, rows], axis=-1))
+
+
+def test_a_map_with_nan_has_no_score():
+    maps = np.ones((1, 5, 5, 2), np.float32)
+    maps[0, 2, 3, 1] = np.nan
+    points, scores = decode_heatmaps(maps, refine="none")
+    assert points[0, 1].tolist() == [3, 2]
+    np.testing.assert_array_equal(scores, [[1, np.nan]])
+
+
+@pytest.mark.parametrize("refine", REFINEMENTS)
+def test_heatmaps_of_many_people_are_not_copied(refine: Refinement):
+    maps = np.zeros((20 * BLOCK, 32, 32, 16), np.float32)
+    tracemalloc.start()
+    try:
+        decode_heatmaps(maps, refine=refine)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < maps.nbytes / 2
 
 
 @pytest.mark.parametrize("refine", REFINEMENTS)
