@@ -31,8 +31,9 @@ class Row:
         value: The measured number.
         unit: Its unit.
         limit: The same work done the plain way, or by the physical limit, in the same unit.
-        ratio: How many times as good as the limit, 1 is equal; None where nothing is compared.
-        target: What the ratio should be, such as `>= 0.55`.
+        ratio: Value and limit by each other, 1 is equal; None where nothing is compared.
+        target: What the ratio should be, or the value where there is none, such as `>= 0.55`;
+            it says which way is good.
     """
 
     what: str
