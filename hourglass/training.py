@@ -15,10 +15,10 @@ from loguru import logger
 from hourglass import callbacks
 from hourglass.callbacks import HISTORY, LAST, read_history
 from hourglass.checkpoint import TrainingState, load_model, load_training, read_config
-from hourglass.config import Config, NetworkConfig, same_layers
+from hourglass.config import Config, NetworkConfig, TrainConfig, same_layers
 from hourglass.devices import Devices
 from hourglass.encoders import VARIANTS, load_imagenet
-from hourglass.losses import ForegroundWeightedMSE, SoftIoU
+from hourglass.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
 from hourglass.network import build_network
 from hourglass.preprocess import (
     InputClock,
@@ -79,7 +79,9 @@ class Session:
         """
         epochs = self._config.train.epochs
         with self._devices.scope():
-            network = self._compiled_network()
+            network = compiled_network(
+                self._config, self._devices, steps=self._steps, weights=self._weights
+            )
             validation = validation_model(network, network.loss)
             last_stack = keras.Model(network.input, network.output[:, -1])
             state = self._restored(network, folder) if resume else TrainingState()
@@ -115,57 +117,6 @@ class Session:
                 verbose=0,
             )
         return checkpoint.state
-
-    def _compiled_network(self) -> keras.Model:
-        choices = self._config.train
-        several = self._devices.strategy is not None and self._devices.replicas > 1
-        network = build_network(
-            self._config.network,
-            precision=self._policy,
-            synchronized=several,
-            frozen_statistics=choices.frozen_statistics,
-            fused=True,
-            seed=choices.seed,
-        )
-        if self._weights:
-            _start_from(self._weights, network, self._config.network)
-        elif self._config.network.encoder != "none":
-            load_imagenet(network)
-        loss = (
-            SoftIoU() if choices.loss == "iou" else ForegroundWeightedMSE(choices.foreground_weight)
-        )
-        stacks = range(self._config.network.stacks)
-        optimizer = self._optimizer()
-        optimizer.build(network.trainable_variables)
-        network.compile(
-            optimizer=optimizer,
-            loss=loss,
-            weighted_metrics=[StackLoss(loss, stack) for stack in stacks],
-            jit_compile=self._devices.jit(choices.xla),
-        )
-        return network
-
-    def _optimizer(self) -> keras.Optimizer:
-        choices = self._config.train
-        rate: Any = choices.learning_rate
-        if choices.schedule == "cosine":
-            steps = choices.epochs * self._steps
-            warm_up = min(round(choices.warmup_epochs * self._steps), steps - 1)
-            rate = keras.optimizers.schedules.CosineDecay(
-                initial_learning_rate=0.0 if warm_up else choices.learning_rate,
-                decay_steps=steps - warm_up,
-                warmup_target=choices.learning_rate if warm_up else None,
-                warmup_steps=warm_up,
-            )
-        optimizer = EncoderAdam(
-            rate,
-            encoder_rate=choices.encoder_rate,
-            use_ema=choices.averaging > 0,
-            ema_momentum=choices.averaging or 0.99,
-        )
-        if self._policy == "mixed_float16":
-            return keras.optimizers.LossScaleOptimizer(optimizer)
-        return optimizer
 
     def _restored(self, network: keras.Model, folder: Path) -> TrainingState:
         """Where the run stands; a run killed in its first epoch starts again."""
@@ -206,6 +157,72 @@ class Session:
                 batch_size=choices.batch_size,
             ),
         ]
+
+
+def compiled_network(
+    config: Config, devices: Devices, *, steps: int, weights: Path | None = None
+) -> keras.Model:
+    """The network that a training fits, to be called within the devices' scope.
+
+    Args:
+        config: All choices.
+        devices: What to train on.
+        steps: Steps per epoch, which the learning rate's schedule counts in.
+        weights: Model file to start from; None: random, or ImageNet's in an encoder.
+
+    Raises:
+        ValueError: If `weights` are of another network.
+    """
+    choices, policy = config.train, devices.policy(config.train.precision)
+    network = build_network(
+        config.network,
+        precision=policy,
+        synchronized=devices.strategy is not None and devices.replicas > 1,
+        frozen_statistics=choices.frozen_statistics,
+        fused=True,
+        seed=choices.seed,
+    )
+    if weights:
+        _start_from(weights, network, config.network)
+    elif config.network.encoder != "none":
+        load_imagenet(network)
+    loss = heatmap_loss(choices)
+    optimizer = _optimizer(choices, steps, loss_scaling=policy == "mixed_float16")
+    optimizer.build(network.trainable_variables)
+    network.compile(
+        optimizer=optimizer,
+        loss=loss,
+        weighted_metrics=[StackLoss(loss, stack) for stack in range(config.network.stacks)],
+        jit_compile=devices.jit(choices.xla),
+    )
+    return network
+
+
+def heatmap_loss(choices: TrainConfig) -> HeatmapLoss:
+    """The loss that `choices` name."""
+    return SoftIoU() if choices.loss == "iou" else ForegroundWeightedMSE(choices.foreground_weight)
+
+
+def _optimizer(
+    choices: TrainConfig, steps_per_epoch: int, *, loss_scaling: bool
+) -> keras.Optimizer:
+    rate: Any = choices.learning_rate
+    if choices.schedule == "cosine":
+        steps = choices.epochs * steps_per_epoch
+        warm_up = min(round(choices.warmup_epochs * steps_per_epoch), steps - 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warm_up else choices.learning_rate,
+            decay_steps=steps - warm_up,
+            warmup_target=choices.learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+    optimizer = EncoderAdam(
+        rate,
+        encoder_rate=choices.encoder_rate,
+        use_ema=choices.averaging > 0,
+        ema_momentum=choices.averaging or 0.99,
+    )
+    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 
 
 class EncoderAdam(keras.optimizers.Adam):
