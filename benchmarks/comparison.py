@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,8 +45,19 @@ class Row:
     target: str = ""
 
 
+def timed(run: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
 def take_turns(
-    sides: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 1
+    sides: Mapping[str, Callable[[], Any]],
+    *,
+    rounds: int,
+    warm_up: int = 1,
+    measure: Callable[[Callable[[], Any]], float] = timed,
 ) -> dict[str, float]:
     """Median seconds of each side, the sides called one after another in every round.
 
@@ -53,14 +65,14 @@ def take_turns(
         sides: What to call, by name.
         rounds: Rounds that count, at least 1.
         warm_up: Rounds before them that do not.
+        measure: Calls a side and gives its seconds; default: all that the call takes.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(warm_up + rounds):
         for name, run in sides.items():
-            began = time.perf_counter()
-            run()
+            taken = measure(run)
             if number >= warm_up:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(taken)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
@@ -94,20 +106,27 @@ def to_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def report(name: str, rows: Sequence[Row], *, output: Path | None = None) -> None:
+def report(
+    name: str,
+    rows: Sequence[Row],
+    *,
+    output: Path | None = None,
+    details: Mapping[str, str] | None = None,
+) -> None:
     """Prints the table, and writes it with the machine's name as JSON.
 
     Args:
         name: The benchmark's.
         rows: Its results.
         output: File to write; default: `RESULTS`/NAME.json.
+        details: What else the numbers depend on, such as the graphics card, by name.
     """
     click.echo(to_table(rows))
     target = output or RESULTS / f"{name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     values = {
         "benchmark": name,
-        "machine": machine(),
+        "machine": {**machine(), **(details or {})},
         "rows": [dataclasses.asdict(row) for row in rows],
     }
     target.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

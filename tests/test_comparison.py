@@ -33,6 +33,12 @@ def test_the_median_leaves_warm_up_and_outliers_out(monkeypatch: pytest.MonkeyPa
     assert take_turns({"work": work}, rounds=3) == {"work": 3.0}
 
 
+def test_a_side_may_measure_itself():
+    durations = iter([100.0, 2.0, 50.0, 3.0])
+    sides = {"work": lambda: next(durations)}
+    assert take_turns(sides, rounds=3, measure=lambda run: run()) == {"work": 3.0}
+
+
 def test_a_table_shows_what_is_compared_and_what_is_not():
     rows = [Row("decode", 1234.5, "images/s", 2469.0, 0.5, ">= 0.55"), Row("memory", 81, "MB")]
     assert to_table(rows).splitlines() == [
@@ -56,3 +62,11 @@ def test_a_report_is_printed_and_kept(tmp_path: Path, capsys: pytest.CaptureFixt
         {"what": "rate", "value": 10.0, "unit": "pictures/s", "limit": None, "ratio": None}
         | {"target": ""}
     ]
+
+
+def test_a_report_keeps_what_else_the_numbers_depend_on(tmp_path: Path):
+    output = tmp_path / "numbers.json"
+    report("step", [], output=output, details={"device": "NVIDIA H200"})
+    machine = json.loads(output.read_text())["machine"]
+    assert machine["device"] == "NVIDIA H200"
+    assert machine["cores"] >= 1
