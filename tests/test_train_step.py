@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from benchmarks import train_step
 from benchmarks.cards import PEAKS, card_name, peak
+from benchmarks.comparison import Row
 from benchmarks.flops import training_flops
 from benchmarks.synthetic_shards import write_shard
 from benchmarks.train_step import Case, main, measure_speed
@@ -57,27 +58,34 @@ def arithmetic(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return allowed
 
 
-def test_the_command_compares_and_waits(shards: Path, tmp_path: Path):
+def test_the_command_compares_and_waits(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(train_step, "find_devices", lambda: CPU)
     output = tmp_path / "numbers.json"
-    arguments = ["--networks", "nano", "--batch-sizes", "2", "--steps", "1", "--data", str(shards)]
-    result = CliRunner().invoke(main, [*arguments, "--output", str(output)])
+    arguments = ["--networks", "nano", "--batch-sizes", "2", "--precisions", "bfloat16"]
+    arguments += ["--steps", "1", "--data", str(shards), "--output", str(output)]
+    result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
-    assert "| nano, batch 2, float32" in result.output
     kept = json.loads(output.read_text())
-    assert kept["machine"]["device"] == "CPU"
-    assert kept["machine"]["backend"] == "tensorflow"
-    *steps, wait = kept["rows"]
-    assert [row["what"].removesuffix(" (default)") for row in steps] == [
-        "nano, batch 2, float32",
-        "nano, batch 2, bfloat16",
-    ]
-    for row in steps:
-        assert row["unit"] == "s/step"
-        assert row["ratio"] == pytest.approx(row["limit"] / row["value"])
-        assert row["target"] == (">= 1.35" if row["what"].endswith("(default)") else "")
-    assert [row["target"] for row in steps].count(">= 1.35") == 1
+    assert (kept["machine"]["device"], kept["machine"]["backend"]) == ("CPU", "tensorflow")
+    step, wait = kept["rows"]
+    assert step["what"] == "nano, batch 2, bfloat16 (default)"
+    assert (step["unit"], step["target"]) == ("s/step", ">= 1.35")
+    assert step["ratio"] == pytest.approx(step["limit"] / step["value"])
     assert (wait["what"], wait["unit"]) == ("nano, batch 2, input wait", "%")
     assert 0 <= wait["value"] <= 100
+    assert "| nano, batch 2, bfloat16 (default) | " in result.output
+
+
+def test_the_target_is_for_the_default_arithmetic(monkeypatch: pytest.MonkeyPatch):
+    seconds = {"plain": 6.0, "float32": 4.0, "bfloat16": 3.0}
+    monkeypatch.setattr(train_step, "seconds_per_step", lambda *_, **__: dict(seconds))
+    rows = train_step.compare([Case("nano", NANO)], ["float32", "bfloat16"], CPU, steps=1)
+    assert rows == [
+        Row("nano, batch 4, float32", 4.0, "s/step", 6.0, 1.5),
+        Row("nano, batch 4, bfloat16 (default)", 3.0, "s/step", 6.0, 2.0, ">= 1.35"),
+    ]
 
 
 def count_fused(network: keras.Model) -> int:
@@ -100,33 +108,31 @@ def test_both_sides_differ_in_their_options_only(nano: Config):
 
 
 def test_speeds_are_held_against_the_cards_peak(arithmetic: list[bool]):
-    rows = measure_speed(
-        [Case("nano", NANO)], ["float32", "bfloat16"], CPU, steps=2, card="NVIDIA H200"
+    images, speed = measure_speed(
+        [Case("nano", NANO)], ["float32"], CPU, steps=2, card="NVIDIA H200"
     )
-    assert [(row.what, row.unit, row.limit) for row in rows] == [
-        ("nano, batch 4, float32", "images/s", None),
-        ("nano, batch 4, float32", "TFLOP/s", 66.9),
-        ("nano, batch 4, bfloat16", "images/s", None),
-        ("nano, batch 4, bfloat16", "TFLOP/s", 989.4),
-    ]
+    assert (images.what, images.unit, images.limit) == ("nano, batch 4, float32", "images/s", None)
+    assert (speed.what, speed.unit, speed.limit) == ("nano, batch 4, float32", "TFLOP/s", 66.9)
+    assert images.value > 0
     operations = training_flops(build_network(NANO.network))
-    for images, speed in zip(rows[::2], rows[1::2], strict=True):
-        assert images.value > 0
-        assert speed.value == pytest.approx(images.value * operations / 1e12)
-        assert speed.limit is not None
-        assert speed.ratio == pytest.approx(speed.value / speed.limit)
-    assert arithmetic == [False, True]
+    assert speed.value == pytest.approx(images.value * operations / 1e12)
+    assert speed.ratio == pytest.approx(speed.value / 66.9)
+
+
+def test_tf32_is_allowed_where_it_is_asked_for(arithmetic: list[bool]):
+    for precision in ("float32", "tf32", "bfloat16"):
+        train_step.use_arithmetic(precision)
+    assert arithmetic == [False, True, True]
 
 
 def test_shares_of_an_unknown_peak_are_left_out(
-    arithmetic: list[bool], capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, arithmetic: list[bool], capsys: pytest.CaptureFixture[str]
 ):
+    monkeypatch.setattr(train_step, "seconds_per_step", lambda *_, **__: {"ours": 0.5})
     rows = measure_speed([Case("nano", NANO)], ["tf32"], CPU, steps=1, card="NVIDIA X")
     assert [(row.limit, row.ratio) for row in rows] == [(None, None)] * 2
-    assert (
-        "NVIDIA X: its peak is not known, shares of it are left out; known are NVIDIA H200, "
-        in (capsys.readouterr().out)
-    )
+    expected = "NVIDIA X: its peak is not known, shares of it are left out; known are NVIDIA H200, "
+    assert capsys.readouterr().out.startswith(expected)
 
 
 @pytest.mark.parametrize(
