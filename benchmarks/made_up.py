@@ -84,16 +84,17 @@ def made_up_shards(folder: Path, *, people: int, size: tuple[int, int]) -> str:
 
     Args:
         folder: Where they go.
-        people: How many, at least as many as shards.
+        people: How many.
         size: Height and width of the pictures, px.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     height, width = size
-    paths = [folder / shard_name("train", number + 1, SHARDS) for number in range(SHARDS)]
+    shards = min(people, SHARDS)
+    paths = [folder / shard_name("train", number + 1, shards) for number in range(shards)]
     files = [path.open("wb") for path in paths]
     for number, picture in enumerate(made_up_pictures(people, size)):
         record = to_example(picture.person, encoded=picture.encoded, height=height, width=width)
-        files[number % SHARDS].write(frame(record))
+        files[number % shards].write(frame(record))
     for file in files:
         file.close()
     return f"{folder}/train*"

@@ -24,7 +24,7 @@ import tensorflow as tf
 from benchmarks.cards import PEAKS, card_name, peak
 from benchmarks.comparison import RESULTS, Row, report, take_turns
 from benchmarks.flops import training_flops
-from benchmarks.synthetic_shards import write_shard
+from benchmarks.made_up import LARGE, made_up_shards
 from hourglass.callbacks import Throughput
 from hourglass.config import PRESETS, Config, preset
 from hourglass.console import command
@@ -270,20 +270,21 @@ def measure_input(case: Case, devices: Devices, *, steps: int, data: Path | None
         case: What to train.
         devices: What to train on.
         steps: Steps of an epoch.
-        data: Folder of the shards; None: shards of drawn people.
+        data: Folder of the shards; None: shards that are made up.
 
     Raises:
         ValueError: If shards are missing, damaged or too few.
     """
     batch_size = case.config.train.batch_size
     with tempfile.TemporaryDirectory() as folder:
-        if data is None:
-            write_shard(Path(folder), people=2 * steps * batch_size)
+        pattern = (
+            f"{data}/train*"
+            if data
+            else made_up_shards(Path(folder), people=2 * steps * batch_size, size=LARGE)
+        )
         clock = InputClock()
         # Even shards of a single batch last for the two epochs.
-        dataset = training_dataset(
-            f"{data or folder}/train*", case.config, epochs=2 * steps, clock=clock
-        )
+        dataset = training_dataset(pattern, case.config, epochs=2 * steps, clock=clock)
         history = our_network(case.config, devices, steps).fit(
             dataset,
             epochs=2,
@@ -361,7 +362,7 @@ def _sizes(context: click.Context, option: click.Option, value: str | None) -> t
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Folder of shards to measure the input with. [default: drawn people]",
+    help="Folder of shards to measure the input with. [default: made-up ones]",
 )
 @click.option(
     "--output",

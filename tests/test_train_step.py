@@ -15,13 +15,11 @@ from benchmarks import train_step
 from benchmarks.cards import PEAKS, card_name, peak
 from benchmarks.comparison import Row
 from benchmarks.flops import training_flops
-from benchmarks.synthetic_shards import write_shard
 from benchmarks.train_step import Case, main, measure_speed
 from hourglass.config import PRESETS, AugmentConfig, Config, NetworkConfig, TrainConfig
 from hourglass.devices import Devices
 from hourglass.network import build_network
 from hourglass.normalization import FusedBatchNormalization
-from hourglass.preprocess import load_people
 
 NANO = Config(
     NetworkConfig(stacks=1, channels=4, depth=1, input_size=16),
@@ -186,24 +184,6 @@ def test_jax_gets_arrays(monkeypatch: pytest.MonkeyPatch):
     assert dataset.cardinality() == 3
     monkeypatch.setattr("keras.backend.backend", lambda: "jax")
     assert [one is batch for one in train_step.feed(batch, 3)] == [True] * 3
-
-
-# Input.
-
-
-def test_drawn_shards_are_shards(tmp_path: Path):
-    write_shard(tmp_path, 3)
-    people = load_people(f"{tmp_path}/train*")
-    assert people.filename == ("0.jpg", "1.jpg", "2.jpg")
-    assert people.labelled.any(axis=1).all()
-    assert (people.scale > 1).all()
-
-
-def test_drawn_people_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("benchmarks.synthetic_shards.PICTURES", 2)
-    write_shard(tmp_path, 5)
-    names = load_people(f"{tmp_path}/train*").filename
-    assert names == ("0.jpg", "1.jpg", "0.jpg", "1.jpg", "0.jpg")
 
 
 # What is refused, before anything is measured.
