@@ -205,7 +205,7 @@ def working_folder() -> Iterator[Path]:
 @click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of shards to measure on, too; only its train* are read.",
+    help="Folder of shards of small pictures. [default: made-up ones]",
 )
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True, help="Turns.")
 @click.option(
@@ -218,16 +218,15 @@ def main(data: Path | None, rounds: int, output: Path | None) -> None:
     """Times the input pipeline and measures its memory: some minutes on two quiet cores."""
     with quiet_stderr():
         import tensorflow  # noqa: F401  # its notes come now
+    measured = partial(rate_row, rounds=rounds)
     with working_folder() as folder:
-        measured = partial(rate_row, rounds=rounds)
-        large = made_up_shards(folder / "large", people=PEOPLE, size=LARGE)
-        rows = [measured("1280×720", large, target=1.2), exactness_row("1280×720", large)]
         if data:
-            pattern = f"{data}/train*"
-            rows += [measured(data.name, pattern, target=0.55), exactness_row(data.name, pattern)]
+            name, small = data.name, f"{data}/train*"
         else:
-            small = made_up_shards(folder / "small", people=PEOPLE, size=SMALL)
-            rows += [measured("300×200", small, target=0.55), exactness_row("300×200", small)]
+            name, small = "300×200", made_up_shards(folder / "small", people=PEOPLE, size=SMALL)
+        rows = [measured(name, small, target=0.55), exactness_row(name, small)]
+        large = made_up_shards(folder / "large", people=PEOPLE, size=LARGE)
+        rows += [measured("1280×720", large, target=1.2), exactness_row("1280×720", large)]
         rows += growth_rows(folder, rounds=rounds)
         rows.append(memory_row(folder))
     report("input_pipeline", rows, output=output)
