@@ -98,6 +98,24 @@ def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:
     return result
 
 
+def to_table(output: Path) -> str:
+    """The results in a folder as Markdown, the best first: PCKh with flip test, by refinement."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in output.glob("*.json")]
+    results.sort(key=lambda result: -result["dark flip_test"]["PCKh@0.5"])
+    lines = [
+        "| changed | @0.5 quarter | @0.1 quarter | @0.5 dark | @0.1 dark |",
+        "|---|---|---|---|---|",
+    ]
+    for result in results:
+        numbers = [
+            f"{result[f'{refine} flip_test'][column]:.1f}"
+            for refine in ("quarter", "dark")
+            for column in ("PCKh@0.5", "PCKh@0.1")
+        ]
+        lines.append(f"| {result['run']} | {' | '.join(numbers)} |")
+    return "\n".join(lines)
+
+
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(RUNS)))
 @click.option(
@@ -110,7 +128,10 @@ def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:
 @click.option("--epochs", type=int, default=4, show_default=True, help="Epochs of the base.")
 @command
 def main(names: tuple[str, ...], data: Path, output: Path, base: str, epochs: int) -> None:
-    """Runs the named changes, or all, one after another; a result per run in OUTPUT/NAME.json."""
+    """Runs the named changes, or all, one after another; a result per run in OUTPUT/NAME.json.
+
+    Prints a table of all results that OUTPUT holds.
+    """
     held_out = output / "held_out"
     hold_out(data, held_out)
     for name in names or RUNS:
@@ -121,6 +142,7 @@ def main(names: tuple[str, ...], data: Path, output: Path, base: str, epochs: in
         result = measure(config, data=held_out, folder=output / name)
         target.write_text(json.dumps({"run": name, **result}) + "\n", encoding="utf-8")
         click.echo(f"{name}: {json.dumps(result)}")
+    click.echo(to_table(output))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def save_model(
         state: With `optimizer`, what a training needs to go on.
         optimizer: Its variables are stored.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{SUFFIX}")
+    temporary = path.with_name(f".{path.name}")
     try:
         network.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
@@ -133,7 +133,7 @@ def save_calibrated(
     if compact:
         members[WEIGHTS_MEMBER] = _rounded(_member(source, WEIGHTS_MEMBER), where=str(source))
     compressed = compact or _is_compressed(source)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{SUFFIX}")
+    temporary = target.with_name(f".{target.name}")
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     try:
         with zipfile.ZipFile(temporary, "w", method) as archive:

@@ -226,6 +226,13 @@ def test_a_file_appears_under_its_name_when_it_is_whole(
 # Files that are no models.
 
 
+def test_what_a_killed_save_left_goes_with_the_next(tmp_path: Path, network: keras.Model):
+    (tmp_path / ".last.keras").write_bytes(b"half a file")
+    save_model(tmp_path / "last.keras", network, CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.keras"]
+    load_model(tmp_path / "last.keras")
+
+
 def test_a_missing_file_is_named(tmp_path: Path):
     for load in (read_config, load_model):
         with pytest.raises(ValueError, match=r"none\.keras: no such model file"):

@@ -207,7 +207,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     # As a kill between the writing of two files would leave it: a row too many, half a file.
     with (folder / "history.csv").open("a") as file:
         file.write("2" + ",999" * (len(NUMBERS) - 1) + "\n")
-    (folder / ".last.1.keras").write_bytes(b"half a file")
+    (folder / ".last.keras").write_bytes(b"half a file")
 
     arguments = ["--resume", "--run", "micro", *map(str, where)]
     result = CliRunner().invoke(main, arguments)
