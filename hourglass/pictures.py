@@ -102,12 +102,17 @@ def to_jpeg(data: bytes, *, where: str) -> Jpeg:
     Raises:
         ValueError: As `read_picture`.
     """
-    image = _decode(data, where)
+    image = _open(data, where)
+    width, height = image.size
     if image.format == "JPEG" and image.mode == "RGB":
-        return Jpeg(data, image.height, image.width)
+        # All of the data is decoded, so that damage shows, but only every eighth pixel is drawn.
+        image.draft(None, (1, 1))
+        _load(image, data, where)
+        return Jpeg(data, height, width)
+    _load(image, data, where)
     out = io.BytesIO()
     _to_rgb(image).save(out, "JPEG", quality=JPEG_QUALITY)
-    return Jpeg(out.getvalue(), image.height, image.width)
+    return Jpeg(out.getvalue(), height, width)
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -127,22 +132,26 @@ def read_bytes(path: str | Path) -> bytes:
 
 def _decode(data: bytes, where: str) -> Image.Image:
     image = _open(data, where)
-    _require_size(image, where)
+    _load(image, data, where)
+    return image
+
+
+def _load(image: Image.Image, data: bytes, where: str) -> None:
+    """Decodes the pixels of what `_open` opened."""
     try:
         image.load()
     except DECODER_ERRORS as error:
         raise ValueError(f"{where}: picture is damaged ({error})") from error
     if image.format == "JPEG" and data.rfind(END_OF_IMAGE) < data.rfind(START_OF_SCAN):
         raise ValueError(f"{where}: picture is damaged (the JPEG has no end)")
-    return image
 
 
 def _open(data: bytes, where: str) -> Image.Image:
-    """The picture's header; its pixels are not decoded yet."""
+    """The picture's header, its size within the limits; its pixels are not decoded yet."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{where}: picture is larger than {MAX_PIXELS} pixels ({error})"
@@ -151,6 +160,8 @@ def _open(data: bytes, where: str) -> Image.Image:
         raise NoPictureError(f"{where}: not a picture that can be read") from error
     except DECODER_ERRORS as error:
         raise ValueError(f"{where}: picture is damaged ({error})") from error
+    _require_size(image, where)
+    return image
 
 
 def _require_size(image: Image.Image, where: str) -> None:

@@ -384,6 +384,31 @@ def test_a_jpeg_without_its_last_marker_is_damaged(data: bytes):
         to_jpeg(data[:-2], where="cut.jpg")
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_storing_refuses_what_reading_refuses(progressive: bool):
+    """Storing draws fewer pixels than reading, and must find the same damage."""
+    random = np.random.default_rng(0)
+    whole = encode(noise(), "JPEG", progressive=progressive)
+    outcomes = []
+    for number in range(300):
+        data = bytearray(whole)
+        if number % 3:
+            for place in random.integers(0, len(data), 3):
+                data[place] = random.integers(256)
+        else:
+            del data[random.integers(len(data)) :]
+        reasons = []
+        for read in (to_jpeg, decode_picture):
+            try:
+                read(bytes(data), where="a.jpg")
+                reasons.append("")
+            except ValueError as error:
+                reasons.append(re.sub("object at 0x[0-9a-f]+", "", str(error)))
+        assert reasons[0] == reasons[1]
+        outcomes.append(bool(reasons[0]))
+    assert 50 < sum(outcomes) < 290
+
+
 @pytest.mark.parametrize(
     "data",
     [
