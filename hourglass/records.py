@@ -6,8 +6,8 @@ import than for their work.
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
     Returns:
         The same bytes for the same input, always.
     """
-    visibility = np.where(person.labelled, LABELLED, NOT_LABELLED)
+    visibility = np.where(person.labelled, LABELLED, NOT_LABELLED).tolist()
     values: tuple[bytes, ...] = (
         _bytes_feature(encoded),
         _bytes_feature(person.filename.encode()),
@@ -80,16 +80,21 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
         _int_feature([3]),
         _float_feature(person.points[:, 0]),
         _float_feature(person.points[:, 1]),
-        _int_feature(visibility.tolist()),
+        _int_feature(visibility),
         _float_feature(person.center[:1]),
         _float_feature(person.center[1:]),
         _float_feature(np.array([person.scale])),
     )
-    entries = (
-        _field(1, _field(1, name.encode()) + _field(2, value))
-        for name, value in zip(FEATURES, values, strict=True)
-    )
+    entries = [
+        _field(1, key + _field(2, value)) for key, value in zip(_keys(), values, strict=True)
+    ]
     return _field(1, b"".join(entries))
+
+
+@functools.cache
+def _keys() -> tuple[bytes, ...]:
+    """The names in `FEATURES` as a map's keys: the same in every record."""
+    return tuple(_field(1, name.encode()) for name in FEATURES)
 
 
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -153,6 +158,8 @@ def masked_checksum(data: bytes) -> bytes:
 
 
 def _varint(number: int) -> bytes:
+    if number <= 0x7F:
+        return bytes((number,))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -175,9 +182,4 @@ def _float_feature(values: np.ndarray) -> bytes:
 
 
 def _int_feature(values: list[int]) -> bytes:
-    return _field(3, _field(1, b"".join(_packed(values))))
-
-
-def _packed(values: list[int]) -> Iterator[bytes]:
-    for value in values:
-        yield _varint(value)
+    return _field(3, _field(1, b"".join(map(_varint, values))))

@@ -6,7 +6,9 @@ true centre.
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,9 @@ def _person(entry: Any, where: str) -> Person:
 
 def _numbers(value: Any, shape: tuple[int, ...], field: str, where: str) -> np.ndarray:
     """`value` as float64 of exactly this shape, every number finite."""
+    numbers = _plain_numbers(value, shape)
+    if numbers is not None:
+        return numbers
     if not shape:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{where}: {field!r} has {_short(value)}, it must be a number")
@@ -110,6 +115,19 @@ def _numbers(value: Any, shape: tuple[int, ...], field: str, where: str) -> np.n
         count = f"{len(value)} entries" if isinstance(value, list) else _short(value)
         raise ValueError(f"{where}: {field!r} has {count}, it must have {shape[0]}")
     return np.array([_numbers(entry, shape[1:], field, where) for entry in value])
+
+
+def _plain_numbers(value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The same at once, if nothing is wrong; None leaves it to `_numbers` to find what is."""
+    rows = value if len(shape) == 2 else [value] if len(shape) == 1 else None
+    if not isinstance(rows, list) or {*map(type, rows)} != {list}:
+        return None
+    flat = [*itertools.chain.from_iterable(rows)]
+    if not {*map(type, flat)} <= {int, float} or {*map(len, rows)} != {shape[-1]}:
+        return None
+    if len(flat) != math.prod(shape) or not all(map(LARGEST.__ge__, map(abs, flat))):
+        return None
+    return np.array(flat, np.float64).reshape(shape)
 
 
 def _is_file_name(value: Any) -> bool:
