@@ -9,6 +9,7 @@ import contextlib
 import copy
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -38,6 +39,7 @@ from PIL import Image
 
 from hourglass.records import SCHEMA_VERSION, parse_example
 from hourglass.shards import count_people, find_shards
+from tools import cluster
 from tools.build_tfrecords import build, main
 
 HEIGHT, WIDTH = 48, 64
@@ -61,18 +63,9 @@ Entry = dict[str, Any]
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_ray() -> Iterator[None]:
-    """Ray starts once, with the options that the builder gives it, and serves all runs."""
-    start, started = ray.init, []
-
-    def init_once(**options: Any) -> contextlib.AbstractContextManager[None]:
-        if not started:
-            started.append(start(**options))
-        return contextlib.nullcontext()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ray, "init", init_once)
+    """Ray starts once, as the builder starts it, and serves all runs."""
+    with cluster.started(None, None):
         yield
-    ray.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -506,7 +499,7 @@ def test_every_shard_is_a_task_of_its_own(
 
     monkeypatch.setattr(ray, "remote", counting)
     assert counts(run(original, tmp_path / "out")) == (SHARDS, 0)
-    assert sorted(Counter(tasks).values()) == [1, SHARDS]  # one slice of pictures to check
+    assert tasks == ["write_shard"] * SHARDS
 
 
 # Seeds
@@ -722,9 +715,9 @@ def open_if_read(fifo: Path) -> int | None:
         return None
 
 
-def send(fifo: Path, data: bytes, process: subprocess.Popen[bytes] | None = None) -> None:
+def send(fifo: Path, data: bytes) -> None:
     """Gives the next reader of a named pipe its content."""
-    pipe = wait_until(lambda: open_if_read(fifo), process)
+    pipe = wait_until(lambda: open_if_read(fifo))
     os.write(pipe, data)
     os.close(pipe)
 
@@ -742,7 +735,7 @@ def finished(folder: Path) -> dict[str, Any]:
 
 
 def test_a_killed_run_loses_no_finished_shard(source: Source, built: Path, tmp_path: Path):
-    """A validation picture can be checked, but then nobody sends it: its shard waits half done."""
+    """Nobody sends a validation picture: its shard waits half done."""
     picture, output = source.images / "27.jpg", tmp_path / "out"
     data = replace_by_fifo(picture)
     process = subprocess.Popen(
@@ -751,7 +744,6 @@ def test_a_killed_run_loses_no_finished_shard(source: Source, built: Path, tmp_p
         start_new_session=True,
     )
     try:
-        send(picture, data, process)
         train = set(NAMES[:TRAIN_SHARDS])
         wait_until(lambda: train <= set(finished(output)), process)
         (waiting,) = shards_with(built, 27)
@@ -781,29 +773,25 @@ def test_a_killed_run_loses_no_finished_shard(source: Source, built: Path, tmp_p
 def test_a_shard_that_cannot_be_finished_does_not_appear(
     source: Source, built: Path, tmp_path: Path
 ):
-    """A picture that is good when it is checked, and damaged when it is stored."""
+    """A picture that stops in its midst."""
     picture, output = source.images / "27.jpg", tmp_path / "out"
     data = replace_by_fifo(picture)
-
-    def send_twice() -> None:
-        send(picture, data)
-        wait_until((output / "manifest.json").exists)  # all pictures are checked
-        send(picture, data[:500])
-
-    thread = threading.Thread(target=send_twice, daemon=True)
+    thread = threading.Thread(target=send, args=(picture, data[:500]), daemon=True)
     thread.start()
     result = run(source, output)
     thread.join(PATIENCE)
-    assert_one_error(result, f"{picture}: picture is damaged (")
+    assert f" ERROR {picture}: picture is damaged (" in result.output
+    assert_one_error(result, "1 bad pictures")
     (broken,) = shards_with(built, 27)
     assert not list(output.glob(f"{broken}*"))
     expected = read_shards(built)
-    assert read_shards(output) == {name: expected[name] for name in read_shards(output)}
+    del expected[broken]
+    assert read_shards(output) == expected
 
     picture.unlink()
     picture.write_bytes(data)
-    assert sum(counts(run(source, output))) == SHARDS
-    assert read_shards(output) == expected
+    assert counts(run(source, output)) == (1, SHARDS - 1)
+    assert read_shards(output) == read_shards(built)
     assert_complete(output)
 
 
@@ -849,14 +837,18 @@ def spoilt(source: Source) -> Source:
     return source
 
 
-def test_every_bad_picture_is_named_and_nothing_is_written(spoilt: Source, tmp_path: Path):
+def test_every_bad_picture_is_named_and_its_shard_not_written(
+    spoilt: Source, built: Path, tmp_path: Path
+):
     result = run(spoilt, tmp_path / "out")
     assert_one_error(result, "8 bad pictures", "--skip-bad")
     for number, (_, reason) in BAD.items():
         assert result.output.count(f" ERROR {spoilt.images}/{number:02d}.jpg: {reason}") == 1
     assert result.output.count(" ERROR ") == len(BAD)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
-    assert finished(tmp_path / "out") == {}
+    good = set(NAMES) - shards_with(built, *BAD)
+    assert len(good) == 1
+    assert set(finished(tmp_path / "out")) == set(read_shards(tmp_path / "out")) == good
+    assert not list((tmp_path / "out").glob("*.partial"))
 
 
 def test_a_second_run_names_them_again(spoilt: Source, tmp_path: Path):
@@ -867,20 +859,57 @@ def test_a_second_run_names_them_again(spoilt: Source, tmp_path: Path):
     assert len(reasons[0]) == len(BAD)
 
 
-def test_people_with_bad_pictures_can_be_left_out(spoilt: Source, tmp_path: Path):
+def test_people_with_bad_pictures_can_be_left_out(spoilt: Source, built: Path, tmp_path: Path):
     output = tmp_path / "out"
     result = run(spoilt, output, "--skip-bad")
     assert counts(result) == (SHARDS, 0)
     assert "; 8 people left out\n" in result.output
     assert result.output.count(" ERROR ") == len(BAD)
-    good = sorted(set(range(TRAIN + VALIDATION)) - set(BAD))
-    assert sorted(scales(output, "*.tfrecords")) == [scale_of(number) for number in good]
+    left_out = {scale_of(number) for number in BAD}
+    for name in NAMES:
+        assert scales(output, name) == [one for one in scales(built, name) if one not in left_out]
     manifest = read_manifest(output)
-    sizes = [shard["people"] for shard in manifest["shards"].values()]
-    assert sizes == [4, 3, 3, 3, 3, 3, 3]
+    assert sum(shard["people"] for shard in manifest["shards"].values()) == 22
     assert sorted(manifest["bad_pictures"]) == [f"{number:02d}.jpg" for number in BAD]
     assert manifest["people"] == {"train": TRAIN, "validation": VALIDATION}
     assert counts(run(spoilt, output, "--skip-bad")) == (0, SHARDS)
+
+
+def test_leaving_people_out_later_builds_their_shards_only(spoilt: Source, tmp_path: Path):
+    once, twice = tmp_path / "once", tmp_path / "twice"
+    assert run(spoilt, twice).exit_code == 1
+    assert counts(run(spoilt, twice, "--skip-bad")) == (SHARDS - 1, 1)
+    assert counts(run(spoilt, once, "--skip-bad")) == (SHARDS, 0)
+    assert read_shards(twice) == read_shards(once)
+
+
+def test_shards_with_people_left_out_stay_when_that_is_no_longer_allowed(
+    spoilt: Source, tmp_path: Path
+):
+    output = tmp_path / "out"
+    run(spoilt, output, "--skip-bad")
+    before = written(output)
+    assert_one_error(run(spoilt, output), "8 bad pictures")
+    assert written(output) == before
+
+
+def test_people_once_left_out_come_back_with_their_picture(
+    spoilt: Source, original: Source, built: Path, tmp_path: Path
+):
+    output = tmp_path / "out"
+    run(spoilt, output, "--skip-bad")
+    shutil.copy2(original.images / "25.jpg", spoilt.images)
+    assert counts(run(spoilt, output, "--skip-bad")) == (1, SHARDS - 1)
+    (mended,) = shards_with(built, 25)
+    assert (output / mended).read_bytes() == (built / mended).read_bytes()
+
+
+def test_a_shard_may_be_left_with_nobody(source: Source, tmp_path: Path):
+    (source.images / "24.jpg").write_bytes(b"")
+    output = tmp_path / "out"
+    result = run(source, output, "--skip-bad", "--val-shards", str(VALIDATION))
+    assert counts(result) == (TRAIN_SHARDS + VALIDATION, 0)
+    assert count_people(find_shards(str(output / "validation*"))) == VALIDATION - 1
 
 
 def test_mended_pictures_are_used(spoilt: Source, original: Source, built: Path, tmp_path: Path):
@@ -888,7 +917,7 @@ def test_mended_pictures_are_used(spoilt: Source, original: Source, built: Path,
     assert run(spoilt, output).exit_code == 1
     for number in BAD:
         shutil.copy(original.images / f"{number:02d}.jpg", spoilt.images)
-    assert counts(run(spoilt, output)) == (SHARDS, 0)
+    assert counts(run(spoilt, output)) == (SHARDS - 1, 1)
     assert read_shards(output) == read_shards(built)
     assert read_manifest(output)["bad_pictures"] == {}
 
@@ -902,20 +931,42 @@ def test_a_mended_picture_may_have_the_bad_ones_size_and_time(source: Source, tm
     assert_one_error(run(source, tmp_path / "out"), "1 bad pictures")
     path.write_bytes(data)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert counts(run(source, tmp_path / "out")) == (SHARDS, 0)
+    assert counts(run(source, tmp_path / "out")) == (1, SHARDS - 1)
+    assert_complete(tmp_path / "out")
 
 
-def test_bad_pictures_leave_shards_of_an_earlier_run_alone(spoilt: Source, output: Path):
+def test_bad_pictures_leave_other_shards_of_an_earlier_run_alone(
+    spoilt: Source, built: Path, output: Path
+):
+    good = set(NAMES) - shards_with(built, *BAD)
     before = written(output)
     assert_one_error(run(spoilt, output), "8 bad pictures")
+    assert written(output) == {name: before[name] for name in good}
+
+
+def test_a_folder_without_the_pictures_leaves_an_earlier_run_alone(source: Source, output: Path):
+    before = written(output)
+    shutil.rmtree(source.images)
+    source.images.mkdir()
+    missing = f"{source.images}/00.jpg: picture cannot be read (No such file or directory)"
+    assert_one_error(run(source, output), "no train person is left to write", missing)
     assert written(output) == before
 
 
 def test_nobody_left_is_an_error(source: Source, tmp_path: Path):
     source.write("validation", [make_entry(23, "none.jpg")])
     result = run(source, tmp_path / "out", "--skip-bad")
-    assert_one_error(result, "no validation person is left to write")
+    missing = f"{source.images}/none.jpg: picture cannot be read (No such file or directory)"
+    assert_one_error(result, "no validation person is left to write", missing)
     assert read_shards(tmp_path / "out") == {}
+
+
+def test_nobody_left_is_an_error_if_only_workers_find_out(source: Source, tmp_path: Path):
+    (source.images / "23.jpg").write_bytes(b"a page that says 404")
+    source.write("validation", [make_entry(23, "23.jpg")])
+    for _ in range(2):
+        result = run(source, tmp_path / "out", "--skip-bad")
+        assert_one_error(result, "no validation person is left to write", "not a picture that")
 
 
 def test_a_picture_that_breaks_its_decoder_is_named_too(source: Source, tmp_path: Path):
@@ -1024,7 +1075,8 @@ def test_a_folder_that_cannot_be_written_is_one_line(original: Source, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--train-shards", "0"), ("--val-shards", "-1"), ("--seed", "-1")]
+    ("option", "value"),
+    [("--train-shards", "0"), ("--val-shards", "-1"), ("--seed", "-1"), ("--workers", "0")],
 )
 def test_a_number_out_of_range_is_refused(
     original: Source, tmp_path: Path, option: str, value: str
@@ -1067,13 +1119,55 @@ def test_an_address_at_which_nobody_listens_is_refused_at_once(
 def test_a_running_cluster_is_used(
     original: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    begun, start = [], ray.init
+    begun: list[dict[str, Any]] = []
 
-    def remember(**options: Any) -> Any:
-        begun.append(options["address"])
-        return start(**options)
+    def connect(**options: Any) -> contextlib.AbstractContextManager[None]:
+        begun.append(options)
+        return contextlib.nullcontext()
 
-    monkeypatch.setattr(ray, "init", remember)
-    assert counts(run(original, tmp_path / "one")) == (SHARDS, 0)
-    assert counts(run(original, tmp_path / "two", "--ray-address", "auto")) == (SHARDS, 0)
-    assert begun == ["local", "auto"]
+    monkeypatch.setattr(ray, "init", connect)
+    assert counts(run(original, tmp_path / "out", "--ray-address", "auto")) == (SHARDS, 0)
+    assert [options["address"] for options in begun] == ["auto"]
+
+
+@pytest.mark.parametrize("workers", [None, 3])
+def test_this_machines_workers_are_as_many_as_asked(
+    monkeypatch: pytest.MonkeyPatch, workers: int | None
+):
+    begun: list[dict[str, Any]] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: begun.append(options))
+    cluster.started(None, workers)
+    (options,) = begun
+    assert (options["address"], options["num_cpus"]) == ("local", workers)
+
+
+def test_ray_is_not_started_for_nothing(
+    original: Source, output: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: Any) -> None:
+        raise AssertionError("all shards are there")
+
+    monkeypatch.setattr(cluster, "started", refuse)
+    assert counts(run(original, output)) == (0, SHARDS)
+
+
+def test_a_cluster_is_not_asked_for_workers(original: Source, tmp_path: Path):
+    result = run(original, tmp_path / "out", "--ray-address", "auto", "--workers", "3")
+    assert_one_error(result, "3 workers cannot be asked of the cluster at 'auto'", "not both")
+    assert read_shards(tmp_path / "out") == {}
+
+
+def test_people_of_one_picture_follow_each_other(source: Source, tmp_path: Path):
+    names = [f"{number % 7:02d}.jpg" for number in range(TRAIN)]
+    names = ["folder/02.jpg" if name == "02.jpg" else name for name in names]
+    names = ["00.jpg" if name == "01.jpg" else name for name in names]
+    source.write("train", [make_entry(number, name) for number, name in enumerate(names)])
+    assert run(source, tmp_path / "out", "--train-shards", "1").exit_code == 0
+    stored = [
+        example["image/filename"].bytes_list.value[0].decode()
+        for example in read_people(tmp_path / "out", "train")
+    ]
+    assert sorted(stored) == sorted(names)
+    changes = sum(one != other for one, other in itertools.pairwise(stored))
+    assert changes == len(set(names)) - 1

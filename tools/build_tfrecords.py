@@ -1,22 +1,21 @@
 """Builds TFRecord shards from annotations and pictures, in parallel with Ray.
 
-Every shard is one Ray task that gets its own people only. What was built is written down in
-`manifest.json` shard by shard, so that a later run does only what is missing or different.
+Every shard is one task that gets its own people only, and decodes each picture once. What was built
+is written down in `manifest.json` shard by shard, so that a later run does only what is missing or
+different.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 import re
-import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import numpy as np
@@ -24,68 +23,33 @@ from loguru import logger
 
 from hourglass.console import Progress, command
 from hourglass.pictures import read_bytes, to_jpeg
-from hourglass.records import SCHEMA_VERSION, Person, frame, to_example
+from hourglass.records import SCHEMA_VERSION, Person
 from hourglass.shards import SUFFIX, shard_name
+from tools import cluster
+from tools.manifest import (
+    MANIFEST,
+    TEMPORARY,
+    Manifest,
+    Shard,
+    is_whole,
+    publish,
+    read_manifest,
+    write_manifest,
+)
 from tools.mpii import find_annotations, read_people
+from tools.shard_writer import Outcome, Plan, write_shard
 
-MANIFEST = "manifest.json"
-TEMPORARY = ".partial"
 OWN_FILES = re.compile(
     rf"(train|validation)_\d+_of_\d+{re.escape(SUFFIX)}(\.\d+{re.escape(TEMPORARY)})?"
     rf"|{re.escape(MANIFEST)}\.\d+{re.escape(TEMPORARY)}"
 )
 """Names of shards and of what a killed run leaves; other files in the folder are not touched."""
 
-PICTURES_PER_CHECK = 64
-READ_SIZE = 2**20
-CONNECT_SECONDS = 10.0
+MISSING = "missing"
+"""What stands for size and time of a picture that is not there."""
 
-
-@dataclass(frozen=True)
-class Shard:
-    """What a finished shard is: an entry of the manifest.
-
-    Attributes:
-        name: File name.
-        people: Number of records.
-        size: Bytes.
-        checksum: SHA-256 of the file, hexadecimal.
-        source: SHA-256 of what the shard was made from.
-    """
-
-    name: str
-    people: int
-    size: int
-    checksum: str
-    source: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an output folder holds.
-
-    Attributes:
-        schema_version: `records.SCHEMA_VERSION` of all shards.
-        source: SHA-256 over the annotations and the pictures' sizes and times.
-        people: Number of people that the annotations hold, per split.
-        bad_pictures: Reason for each picture that cannot be used.
-        shards: Finished shards by name.
-    """
-
-    schema_version: int
-    source: str
-    people: dict[str, int]
-    bad_pictures: dict[str, str]
-    shards: dict[str, Shard]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """One shard to be: its name, its people, and the hash of both and of their pictures."""
-
-    name: str
-    people: list[Person]
-    source: str
+PUBLISHERS = 8
+"""Shards that may wait for the disk at a time."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +71,7 @@ def build(
     val_shards: int = 8,
     seed: int = 0,
     skip_bad: bool = False,
+    workers: int | None = None,
     ray_address: str | None = None,
 ) -> Summary:
     """Builds what is missing or different of the shards in `output`.
@@ -118,9 +83,10 @@ def build(
         train_shards: Number of training shards.
         val_shards: Number of validation shards.
         seed: Decides which people share a shard.
-        skip_bad: Go on without people whose pictures are bad.
+        skip_bad: Go on without people whose pictures are bad; otherwise their shards are missing.
+        workers: Processes; default: one per core.
         ray_address: A running Ray cluster, every machine of which sees the same folders; default:
-            this machine alone.
+            the Ray that the calling program has started, or else this machine alone.
 
     Raises:
         ValueError: If annotations or pictures are bad, or a folder cannot be read or written; names
@@ -129,29 +95,37 @@ def build(
     people = {split: read_people(path) for split, path in find_annotations(annotations).items()}
     signatures = _picture_signatures(images, people)
     _make_writable(output)
-    with _ray(ray_address):
-        manifest = _begin(output, images, people, signatures)
-        _report_bad(manifest.bad_pictures, skip_bad)
-        good = {
-            split: [one for one in group if one.filename not in manifest.bad_pictures]
-            for split, group in people.items()
-        }
-        counts = {"train": train_shards, "validation": val_shards}
-        plans = [
-            plan
-            for split in people
-            for plan in _plan(split, good[split], counts[split], seed, signatures)
-        ]
-        kept = _verified(output, manifest, plans)
-        manifest = replace(manifest, shards=kept)
-        _remove_others(output, kept)
-        todo = [plan for plan in plans if plan.name not in kept]
-        manifest = _write_shards(output, images, manifest, todo)
+    counts = {"train": train_shards, "validation": val_shards}
+    plans = [
+        plan
+        for split, group in people.items()
+        for plan in _plan(split, group, counts[split], seed, signatures)
+    ]
+    last = read_manifest(output)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        source=_source_hash([one for group in people.values() for one in group], signatures),
+        people={split: len(group) for split, group in people.items()},
+        bad_pictures=_known_bad(images, signatures, last),
+        shards={},
+    )
+    _require_people(people, manifest.bad_pictures)
+    manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))
+    todo = [plan for plan in plans if plan.name not in manifest.shards]
+    with cluster.started(ray_address, workers) if todo else contextlib.nullcontext():
+        _remove_others(output, manifest.shards)
+        if manifest != last:
+            write_manifest(output, manifest)
+        manifest = _write_shards(output, images, manifest, todo, skip_bad)
+    _report_bad(manifest.bad_pictures, skip_bad)
+    _require_people(people, manifest.bad_pictures)
     return Summary(
         manifest=manifest,
         built=len(todo),
-        kept=len(kept),
-        left_out=sum(map(len, people.values())) - sum(map(len, good.values())),
+        kept=len(plans) - len(todo),
+        left_out=sum(
+            one.filename in manifest.bad_pictures for group in people.values() for one in group
+        ),
     )
 
 
@@ -176,7 +150,7 @@ def _picture_signatures(images: Path, people: dict[str, list[Person]]) -> dict[s
                 status = (images / person.filename).stat()
                 signatures[person.filename] = f"{status.st_size} {status.st_mtime_ns}"
             except OSError:
-                signatures[person.filename] = "missing"
+                signatures[person.filename] = MISSING
     return signatures
 
 
@@ -189,114 +163,75 @@ def _source_hash(people: Iterable[Person], signatures: dict[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _begin(
-    output: Path, images: Path, people: dict[str, list[Person]], signatures: dict[str, str]
-) -> Manifest:
-    """The manifest to go on from: the last run's if its source is the same, else a new one.
-
-    Finished shards are taken over either way; whether they still fit is decided for each.
-    """
-    source = _source_hash((one for group in people.values() for one in group), signatures)
-    last = _read_manifest(output / MANIFEST)
-    if last and last.source == source:
-        # A picture may have been mended without a change of its size and time.
-        bad = _check_pictures(images, sorted(last.bad_pictures)) if last.bad_pictures else {}
-        manifest = replace(last, bad_pictures=bad)
-        if manifest != last:
-            _write_manifest(output, manifest)
-        return manifest
-    manifest = Manifest(
-        schema_version=SCHEMA_VERSION,
-        source=source,
-        people={split: len(group) for split, group in people.items()},
-        bad_pictures=_check_pictures(images, sorted(signatures)),
-        shards=last.shards if last else {},
-    )
-    _write_manifest(output, manifest)
-    return manifest
-
-
-def _read_manifest(path: Path) -> Manifest | None:
-    """The manifest, or None where there is none that this version can use."""
-    if not path.exists():
-        return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["shards"] = {
-            name: Shard(name=name, **entry) for name, entry in values["shards"].items()
-        }
-        manifest = Manifest(**values)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        logger.warning(f"{path}: not a manifest of this version, every shard is built again")
-        return None
-    return manifest if manifest.schema_version == SCHEMA_VERSION else None
-
-
-def _write_manifest(output: Path, manifest: Manifest) -> None:
-    values = asdict(manifest)
-    for entry in values["shards"].values():
-        del entry["name"]
-    _write_whole(output / MANIFEST, [(json.dumps(values, indent=1) + "\n").encode()])
-
-
-def _write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Writes a file that appears under its name only when it is whole and on the disk."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _plan(
-    split: str, people: list[Person], shards: int, seed: int, signatures: dict[str, str]
+    split: str,
+    people: list[Person],
+    shards: int,
+    seed: int,
+    signatures: dict[str, str],
 ) -> list[Plan]:
     """Shuffles the people and deals them out to shards of equal size ±1."""
-    if not people:
-        raise ValueError(f"no {split} person is left to write")
     if shards > len(people):
         logger.warning(f"{shards} {split} shards for {len(people)} people: making {len(people)}")
         shards = len(people)
     order = np.random.default_rng(seed).permutation(len(people))
     plans = []
     for number, members in enumerate(np.array_split(order, shards), start=1):
-        chosen = [people[index] for index in members]
+        chosen = _by_picture([people[index] for index in members])
         name = shard_name(split, number, shards)
         plans.append(Plan(name, chosen, _source_hash(chosen, signatures)))
     return plans
 
 
-def _verified(output: Path, manifest: Manifest, plans: list[Plan]) -> dict[str, Shard]:
-    """The shards that are there as planned, every byte of them read."""
+def _by_picture(people: list[Person]) -> list[Person]:
+    """The same order, but that those of one picture follow its first, so that it is read once."""
+    groups: dict[str, list[Person]] = {}
+    for person in people:
+        groups.setdefault(person.filename, []).append(person)
+    return [person for group in groups.values() for person in group]
 
-    def is_whole(plan: Plan) -> bool:
-        shard, path = manifest.shards.get(plan.name), output / plan.name
-        if shard is None or shard.source != plan.source or not path.is_file():
+
+def _known_bad(images: Path, signatures: dict[str, str], last: Manifest | None) -> dict[str, str]:
+    """The reason for each picture that is missing, or was bad in the last run and still is.
+
+    It may have been mended without a change of its size and time.
+    """
+    before = last.bad_pictures if last else {}
+    bad = {}
+    for name, signature in sorted(signatures.items()):
+        if signature == MISSING or name in before:
+            try:
+                to_jpeg(read_bytes(images / name), where=str(images / name))
+            except ValueError as error:
+                bad[name] = str(error)
+    return bad
+
+
+def _require_people(people: dict[str, list[Person]], bad: dict[str, str]) -> None:
+    for split, group in people.items():
+        if all(one.filename in bad for one in group):
+            raise ValueError(
+                f"no {split} person is left to write, all of their pictures are bad; the first: "
+                f"{bad[group[0].filename]}"
+            )
+
+
+def _verified(
+    output: Path, plans: list[Plan], bad: dict[str, str], last: Manifest | None
+) -> dict[str, Shard]:
+    """The shards that are there as planned, without those with bad pictures, every byte read."""
+    before = last.shards if last else {}
+
+    def fits(plan: Plan) -> bool:
+        shard = before.get(plan.name)
+        if shard is None or shard.source != plan.source:
             return False
-        if path.stat().st_size != shard.size:
-            return False
-        return _checksum(path) == shard.checksum
+        good = sum(person.filename not in bad for person in plan.people)
+        return shard.people == good and is_whole(shard, output)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        whole = pool.map(is_whole, plans)
-    return {
-        plan.name: manifest.shards[plan.name]
-        for plan, fits in zip(plans, whole, strict=True)
-        if fits
-    }
-
-
-def _checksum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(READ_SIZE):
-            digest.update(chunk)
-    return digest.hexdigest()
+        kept = pool.map(fits, plans)
+    return {plan.name: before[plan.name] for plan, fit in zip(plans, kept, strict=True) if fit}
 
 
 def _remove_others(output: Path, kept: dict[str, Shard]) -> None:
@@ -316,116 +251,45 @@ def _report_bad(bad: dict[str, str], skip_bad: bool) -> None:
         )
 
 
-def _ray(address: str | None) -> Any:
-    """Ray as a context: this machine's cores, or a running cluster."""
-    # Ray reads these when it is imported or starts.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    try:
-        if address:
-            _require_answer(address)
-            return ray.init(address=address, **quiet)
-        return ray.init(
-            address="local", include_dashboard=False, object_store_memory=256 * 2**20, **quiet
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ValueError(f"no Ray cluster answers at {address or 'local'!r} ({error})") from error
-
-
-def _require_answer(address: str) -> None:
-    """Fails at once where nobody listens; Ray itself would go on trying for minutes.
-
-    Raises:
-        ConnectionError: If nobody does.
-        ValueError: If the address has a port that is no number.
-    """
-    parts = urlsplit(address if "://" in address else f"//{address}")
-    if parts.hostname and parts.port:
-        try:
-            socket.create_connection((parts.hostname, parts.port), CONNECT_SECONDS).close()
-        except OSError as error:
-            raise ConnectionError(str(error)) from error
-
-
-def _check_pictures(images: Path, names: list[str]) -> dict[str, str]:
-    """Decodes every picture to its end; the reason for each that cannot be used."""
-    slices = [
-        names[start : start + PICTURES_PER_CHECK]
-        for start in range(0, len(names), PICTURES_PER_CHECK)
-    ]
-    bad: dict[str, str] = {}
-    with Progress("checking pictures", total=len(names), unit="pictures") as progress:
-        for index, reasons in _in_parallel(_check_slice, [(images, group) for group in slices]):
-            bad |= reasons
-            progress.advance(len(slices[index]))
-    return dict(sorted(bad.items()))
-
-
-def _check_slice(images: Path, names: list[str]) -> dict[str, str]:
-    bad = {}
-    for name in names:
-        try:
-            to_jpeg(read_bytes(images / name), where=str(images / name))
-        except ValueError as error:
-            bad[name] = str(error)
-    return bad
-
-
-def _write_shards(output: Path, images: Path, manifest: Manifest, plans: list[Plan]) -> Manifest:
-    tasks = [(output, images, plan) for plan in plans]
+def _write_shards(
+    output: Path, images: Path, manifest: Manifest, plans: list[Plan], skip_bad: bool
+) -> Manifest:
+    """The manifest with what came of the plans; the longest are begun first, so that all workers
+    end at about the same time."""
+    longest_first = sorted(plans, key=lambda plan: -len(plan.people))
+    tasks = [(output, images, plan, skip_bad) for plan in longest_first]
     with Progress("writing shards", total=len(plans), unit="shards") as progress:
-        for _, shard in _in_parallel(_write_shard, tasks):
-            if isinstance(shard, str):
-                raise ValueError(shard)
-            shards = dict(sorted({**manifest.shards, shard.name: shard}.items()))
-            manifest = replace(manifest, shards=shards)
-            _write_manifest(output, manifest)
-            progress.advance()
+        for outcomes in cluster.in_parallel(write_shard, tasks):
+            shards, bad = dict(manifest.shards), dict(manifest.bad_pictures)
+            for outcome, shard in zip(outcomes, _publish_all(output, outcomes), strict=True):
+                bad |= outcome.bad_pictures
+                if shard:
+                    shards[shard.name] = shard
+            manifest = replace(
+                manifest,
+                shards=dict(sorted(shards.items())),
+                bad_pictures=dict(sorted(bad.items())),
+            )
+            write_manifest(output, manifest)
+            progress.advance(len(outcomes))
     return manifest
 
 
-def _write_shard(output: Path, images: Path, plan: Plan) -> Shard | str:
-    """Writes one shard, a record at a time; a string is the reason why it could not."""
-    digest = hashlib.sha256()
-    size = 0
+def _publish_all(output: Path, outcomes: list[Outcome]) -> list[Shard | None]:
+    """Gives the shards their names, side by side: the disk makes each wait."""
 
-    def records() -> Iterator[bytes]:
-        nonlocal size
-        for person in plan.people:
-            path = images / person.filename
-            picture = to_jpeg(read_bytes(path), where=str(path))
-            record = frame(
-                to_example(
-                    person, encoded=picture.encoded, height=picture.height, width=picture.width
-                )
-            )
-            digest.update(record)
-            size += len(record)
-            yield record
+    def finish(outcome: Outcome) -> Shard | None:
+        if outcome.failure:
+            raise ValueError(outcome.failure)
+        if outcome.shard and outcome.path:
+            try:
+                publish(outcome.path, output / outcome.shard.name)
+            except OSError as error:
+                raise ValueError(f"{outcome.path}: cannot be written ({error.strerror})") from error
+        return outcome.shard
 
-    try:
-        _write_whole(output / plan.name, records())
-    except OSError as error:
-        return f"{output / plan.name}: cannot be written ({error.strerror})"
-    except ValueError as error:
-        return str(error)
-    return Shard(plan.name, len(plan.people), size, digest.hexdigest(), plan.source)
-
-
-def _in_parallel(function: Any, tasks: list[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
-    """Runs one Ray task per entry; yields index and result as they finish."""
-    import ray
-
-    remote = ray.remote(function)
-    pending = {remote.remote(*arguments): index for index, arguments in enumerate(tasks)}
-    while pending:
-        done, _ = ray.wait(list(pending), num_returns=1)
-        for reference in done:
-            yield pending.pop(reference), ray.get(reference)
+    with ThreadPoolExecutor(PUBLISHERS) as pool:
+        return list(pool.map(finish, outcomes))
 
 
 @click.command()
@@ -472,6 +336,9 @@ def _in_parallel(function: Any, tasks: list[tuple[Any, ...]]) -> Iterator[tuple[
     help="Seed that deals people out to shards.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave people with bad pictures out and go on.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes on this machine. [default: one per core]"
+)
 @click.option("--ray-address", help="Address of a running Ray cluster. [default: this machine]")
 @command
 def main(**options: Any) -> None:

@@ -1,0 +1,84 @@
+"""Ray as the builder's workers: this machine's cores, or a running cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+CONNECT_SECONDS = 10.0
+OBJECT_STORE = 256 * 2**20
+"""Bytes of shared memory: tasks get names and labels, and read pictures themselves."""
+
+Result = TypeVar("Result")
+
+
+def started(address: str | None, workers: int | None) -> Any:
+    """Ray as a context: what the calling program has started, this machine, or a cluster.
+
+    Args:
+        address: A running cluster's; default: this machine.
+        workers: Processes on this machine; default: one per core.
+
+    Raises:
+        ValueError: If no cluster answers, or workers are asked of one.
+    """
+    if address and workers:
+        raise ValueError(
+            f"{workers} workers cannot be asked of the cluster at {address!r}, which has its own; "
+            "give workers or a Ray address, not both"
+        )
+    # Ray reads these when it is imported or starts.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if not address and ray.is_initialized():
+        return contextlib.nullcontext()
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address:
+            _require_answer(address)
+            return ray.init(address=address, **quiet)
+        return ray.init(
+            address="local",
+            num_cpus=workers,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            **quiet,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ValueError(f"no Ray cluster answers at {address or 'local'!r} ({error})") from error
+
+
+def _require_answer(address: str) -> None:
+    """Fails at once where nobody listens; Ray itself would go on trying for minutes.
+
+    Raises:
+        ConnectionError: If nobody does.
+        ValueError: If the address has a port that is no number.
+    """
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    if parts.hostname and parts.port:
+        try:
+            socket.create_connection((parts.hostname, parts.port), CONNECT_SECONDS).close()
+        except OSError as error:
+            raise ConnectionError(str(error)) from error
+
+
+def in_parallel(
+    function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]]
+) -> Iterator[list[Result]]:
+    """Runs one Ray task per entry, begun in this order; yields all results that are there."""
+    import ray
+
+    remote = ray.remote(function)
+    pending = [remote.remote(*arguments) for arguments in tasks]
+    while pending:
+        ray.wait(pending, num_returns=1)
+        done, pending = ray.wait(pending, num_returns=len(pending), timeout=0)
+        yield ray.get(done)

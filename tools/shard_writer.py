@@ -1,0 +1,111 @@
+"""Writes one shard: reads, checks and stores the pictures of its people, each decoded once.
+
+This is what the builder's workers run. Memory holds one picture and its people's records at a time,
+however large the shard is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hourglass.pictures import Jpeg, read_bytes, to_jpeg
+from hourglass.records import Person, frame, to_example
+from tools.manifest import Shard, write_aside
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One shard to be.
+
+    Attributes:
+        name: File name.
+        people: Those of one picture stand next to each other.
+        source: SHA-256 of what the shard is made from.
+    """
+
+    name: str
+    people: list[Person]
+    source: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a plan.
+
+    Attributes:
+        shard: What was written; None if nothing was.
+        path: Where it is until it is published under its own name.
+        bad_pictures: The reason for each picture that cannot be used.
+        failure: Why the file could not be written; empty if it could.
+    """
+
+    shard: Shard | None = None
+    path: Path | None = None
+    bad_pictures: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+
+
+class _IncompleteError(Exception):
+    """Ends the writing of a shard that may not appear with people missing."""
+
+
+def write_shard(output: Path, images: Path, plan: Plan, skip_bad: bool) -> Outcome:
+    """Writes one shard, and finds all of its bad pictures.
+
+    The file is not yet published: to wait until it is on the disk would leave the processor idle.
+
+    Args:
+        output: Folder of the shard.
+        images: Folder of the pictures.
+        plan: What to write.
+        skip_bad: Write the shard without people whose pictures are bad; otherwise bad pictures
+            leave no shard.
+    """
+    digest = hashlib.sha256()
+    size = people = 0
+    bad: dict[str, str] = {}
+
+    def records() -> Iterator[bytes]:
+        nonlocal size, people
+        for record in _records(images, plan, bad):
+            digest.update(record)
+            size += len(record)
+            people += 1
+            yield record
+        if bad and not skip_bad:
+            raise _IncompleteError
+
+    try:
+        path = write_aside(output / plan.name, records())
+    except OSError as error:
+        return Outcome(failure=f"{output / plan.name}: cannot be written ({error.strerror})")
+    except _IncompleteError:
+        return Outcome(bad_pictures=bad)
+    shard = Shard(plan.name, people, size, digest.hexdigest(), plan.source)
+    return Outcome(shard, path, bad)
+
+
+def _records(images: Path, plan: Plan, bad: dict[str, str]) -> Iterator[bytes]:
+    """The records of all people with good pictures; the reasons for others go into `bad`."""
+    for filename, group in itertools.groupby(plan.people, lambda person: person.filename):
+        try:
+            stored = _stored(images / filename, list(group))
+        except ValueError as error:
+            bad[filename] = str(error)
+            continue
+        for person, picture in stored:
+            example = to_example(
+                person, encoded=picture.encoded, height=picture.height, width=picture.width
+            )
+            yield frame(example)
+
+
+def _stored(path: Path, people: list[Person]) -> list[tuple[Person, Jpeg]]:
+    """The people of one picture, each with what is kept of it."""
+    data = read_bytes(path)
+    whole = to_jpeg(data, where=str(path))
+    return [(person, whole) for person in people]
