@@ -37,6 +37,9 @@ from click.testing import CliRunner, Result
 from loguru import logger
 from PIL import Image
 
+from hourglass.augment import random_crop_matrix
+from hourglass.config import AugmentConfig
+from hourglass.preprocess import decode_and_warp
 from hourglass.records import SCHEMA_VERSION, parse_example
 from hourglass.shards import count_people, find_shards
 from tools import cluster
@@ -1158,6 +1161,9 @@ def test_a_cluster_is_not_asked_for_workers(original: Source, tmp_path: Path):
     assert read_shards(tmp_path / "out") == {}
 
 
+# Stores
+
+
 def test_people_of_one_picture_follow_each_other(source: Source, tmp_path: Path):
     names = [f"{number % 7:02d}.jpg" for number in range(TRAIN)]
     names = ["folder/02.jpg" if name == "02.jpg" else name for name in names]
@@ -1171,3 +1177,126 @@ def test_people_of_one_picture_follow_each_other(source: Source, tmp_path: Path)
     assert sorted(stored) == sorted(names)
     changes = sum(one != other for one, other in itertools.pairwise(stored))
     assert changes == len(set(names)) - 1
+
+
+@pytest.fixture(scope="module")
+def spacious(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """People of 40 px in pictures of 480×320, smooth as photographs are; one stands outside."""
+    source = Source(tmp_path_factory.mktemp("spacious"))
+    source.images.mkdir()
+    y, x = np.mgrid[:320, :480]
+    picture = np.stack([x / 2, y / 2, 128 + 60 * np.sin(x / 9) * np.cos(y / 7)], -1)
+    places = [(240, 160), (2, 3), (479, 320), (-900, 100), (100.5, 2000)]
+    entries = []
+    for number, (left, top) in enumerate(places):
+        name = f"{number}.jpg"
+        data = encode(Image.fromarray(picture.astype(np.uint8)), "JPEG", quality=90)
+        (source.images / name).write_bytes(data)
+        joints = [[left + 2 * joint, top - joint] for joint in range(16)]
+        joints[number] = [-1, -1]
+        entry = make_entry(number, name)
+        entries.append({**entry, "joints": joints, "center": [left, top - 3], "scale": 0.2})
+    source.write("train", entries)
+    source.write("validation", entries)
+    return source
+
+
+@pytest.fixture(scope="module")
+def both_stores(spacious: Source, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folders = {store: tmp_path_factory.mktemp(store) for store in ("whole", "crop")}
+    for store, folder in folders.items():
+        assert run(spacious, folder, "--store", store).exit_code == 0
+    return folders
+
+
+def stored_people(folder: Path) -> dict[str, dict[str, Any]]:
+    rows = tf.data.TFRecordDataset(find_shards(str(folder / "train*"))).map(parse_example)
+    return {row["filename"].decode(): row for row in rows.as_numpy_iterator()}
+
+
+def test_a_crop_store_holds_less_and_says_its_pictures_size(both_stores: dict[str, Path]):
+    whole, crop = (stored_people(both_stores[store]) for store in ("whole", "crop"))
+    assert set(whole) == set(crop) == {f"{number}.jpg" for number in range(5)}
+    sizes = {}
+    for name, person in crop.items():
+        image = Image.open(io.BytesIO(person["encoded"]))
+        assert image.size == (person["width"], person["height"])
+        assert len(person["encoded"]) < len(whole[name]["encoded"])
+        sizes[name] = image.size
+    # 0.96 · 50 px and 2 px around centres of (239, 159), (1, 2), (478, 319), ..., out to blocks.
+    assert sizes == {
+        "0.jpg": (128, 128),
+        "1.jpg": (64, 64),
+        "2.jpg": (64, 64),
+        "3.jpg": (16, 112),
+        "4.jpg": (112, 16),
+    }
+
+
+def test_a_crop_store_moves_center_and_labelled_points_alone(both_stores: dict[str, Path]):
+    whole, crop = (stored_people(both_stores[store]) for store in ("whole", "crop"))
+    corners = {
+        "0.jpg": (176, 96),
+        "1.jpg": (0, 0),
+        "2.jpg": (416, 256),
+        "3.jpg": (0, 48),
+        "4.jpg": (48, 304),
+    }
+    for name, corner in corners.items():
+        before, after = whole[name], crop[name]
+        labelled = before["labelled"]
+        assert labelled.sum() == 15
+        np.testing.assert_array_equal(after["labelled"], labelled)
+        np.testing.assert_array_equal(after["center"], before["center"] - np.float32(corner))
+        moved = before["points"][labelled] - np.float32(corner)
+        np.testing.assert_array_equal(after["points"][labelled], moved)
+        np.testing.assert_array_equal(after["points"][~labelled], [[-1, -1]])
+        assert after["scale"] == before["scale"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_training_sees_the_same_in_either_store(both_stores: dict[str, Path], seed: int):
+    """Crops of smooth pictures differ by JPEG noise, which is 45 dB below white, or less."""
+    whole, crop = (stored_people(both_stores[store]) for store in ("whole", "crop"))
+    for name in whole:
+        images = []
+        for person in (whole[name], crop[name]):
+            matrix = random_crop_matrix(
+                tf.constant(person["center"]),
+                tf.constant(person["scale"]),
+                size=96,
+                config=AugmentConfig(rotation=180.0, rotation_probability=1.0),
+                seed=tf.constant([7, seed]),
+            )
+            images.append(decode_and_warp(person["encoded"], matrix, size=96).numpy())
+        error = np.mean(np.square(images[0].astype(float) - images[1]))
+        assert 10 * np.log10(255**2 / max(error, 1e-9)) > 45
+
+
+def test_a_person_who_fills_the_picture_keeps_its_bytes(
+    original: Source, built: Path, tmp_path: Path
+):
+    """The region of every person but the first ones is all of these small pictures."""
+    assert run(original, tmp_path / "out", "--store", "crop").exit_code == 0
+    whole, crop = (stored_people(folder) for folder in (built, tmp_path / "out"))
+    same = [name for name in whole if crop[name]["encoded"] == whole[name]["encoded"]]
+    assert len(same) > TRAIN // 2
+    for name in same:
+        np.testing.assert_array_equal(crop[name]["points"], whole[name]["points"])
+
+
+def test_another_store_replaces_all_shards(
+    spacious: Source, both_stores: dict[str, Path], tmp_path: Path
+):
+    output = Path(shutil.copytree(both_stores["whole"], tmp_path / "out"))
+    assert counts(run(spacious, output, "--store", "crop")) == (SHARDS, 0)
+    assert read_shards(output) == read_shards(both_stores["crop"])
+    assert counts(run(spacious, output, "--store", "crop")) == (0, SHARDS)
+    sources = [read_manifest(folder)["source"] for folder in both_stores.values()]
+    assert sources[0] != sources[1]
+
+
+def test_a_store_of_another_name_is_refused(original: Source, tmp_path: Path):
+    result = run(original, tmp_path / "out", "--store", "half")
+    assert result.exit_code == 2
+    assert "Invalid value for '--store': 'half' is not one of 'whole', 'crop'." in result.output

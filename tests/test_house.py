@@ -89,8 +89,9 @@ ROOMS = {
     "serve": room(DOORS),
 }
 
-OPEN_TO_TOOLS = {"records", "skeleton", "shards", "pictures", "console", "encoders"}
-"""Rooms that `tools` may import: what a record or a weights file is, and how a command speaks."""
+OPEN_TO_TOOLS = {"records", "skeleton", "shards", "pictures", "geometry", "console", "encoders"}
+"""Rooms that `tools` may import: what a record, a picture, a crop or a weights file is, and how a
+command speaks."""
 
 ON_ANY_BACKEND = ["encoders", "network", "losses", "training_metrics"]
 

@@ -17,6 +17,8 @@ from hourglass.pictures import (
     JPEG_QUALITY,
     MAX_PIXELS,
     MIN_SIDE,
+    Region,
+    cut_jpeg,
     decode_picture,
     read_bytes,
     read_picture,
@@ -232,6 +234,55 @@ def test_pictures_are_converted_at_quality_95():
 def test_the_same_picture_is_converted_to_the_same_bytes():
     one, other = (to_jpeg(encode(noise(), "PNG"), where="noise.png") for _ in range(2))
     assert one == other
+
+
+def photograph() -> np.ndarray:
+    """(96, 128, 3) uint8, as smooth as most of a photograph is."""
+    y, x = np.mgrid[:96, :128]
+    waves = 128 + 60 * np.sin(x / 9) * np.cos(y / 7)
+    return np.stack([2 * x, waves, 255 - waves], axis=-1).astype(np.uint8)
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    error = np.mean(np.square(one.astype(float) - other))
+    return float(10 * np.log10(255**2 / max(error, 1e-9)))
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("quality", [60, 80, 95])
+def test_a_part_of_a_jpeg_is_encoded_as_the_whole_is(quality: int, subsampling: int):
+    data = encode(photograph(), "JPEG", quality=quality, subsampling=subsampling)
+    region = Region(32, 16, 96, 96)
+    (part,) = cut_jpeg(data, [region], where="a.jpg")
+    assert (part.width, part.height) == (64, 80)
+    before, after = (Image.open(io.BytesIO(one)) for one in (data, part.encoded))
+    assert after.size == (64, 80)
+    assert after.quantization == before.quantization
+    assert [layer[1:3] for layer in after.layer] == [layer[1:3] for layer in before.layer]
+    assert psnr(np.asarray(before.crop(region)), np.asarray(after)) > 45
+
+
+def test_parts_of_other_pictures_are_of_quality_95():
+    region = Region(5, 3, 69, 83)
+    (part,) = cut_jpeg(encode(photograph(), "PNG"), [region], where="a.png")
+    image = Image.open(io.BytesIO(part.encoded))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (64, 80))
+    converted = Image.open(io.BytesIO(encode(photograph(), "JPEG", quality=JPEG_QUALITY)))
+    assert image.quantization == converted.quantization
+    assert psnr(photograph()[3:83, 5:69], np.asarray(image)) > 35
+
+
+def test_parts_come_in_their_regions_order():
+    regions = [Region(0, 0, 16, 32), Region(64, 32, 128, 96), Region(0, 0, 16, 32)]
+    parts = cut_jpeg(encode(photograph(), "JPEG"), regions, where="a.jpg")
+    assert [(part.width, part.height) for part in parts] == [(16, 32), (64, 64), (16, 32)]
+    assert parts[0] == parts[2]
+
+
+def test_a_part_of_a_damaged_picture_is_refused():
+    data = encode(noise(), "JPEG")
+    with pytest.raises(ValueError, match=r"a\.jpg: picture is damaged \("):
+        cut_jpeg(data[: len(data) // 2], [Region(0, 0, 16, 16)], where="a.jpg")
 
 
 def test_a_side_longer_than_a_jpeg_may_have():

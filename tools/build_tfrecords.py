@@ -37,7 +37,8 @@ from tools.manifest import (
     write_manifest,
 )
 from tools.mpii import find_annotations, read_people
-from tools.shard_writer import Outcome, Plan, write_shard
+from tools.regions import REACH
+from tools.shard_writer import STORES, Outcome, Plan, write_shard
 
 OWN_FILES = re.compile(
     rf"(train|validation)_\d+_of_\d+{re.escape(SUFFIX)}(\.\d+{re.escape(TEMPORARY)})?"
@@ -69,6 +70,7 @@ def build(
     output: Path,
     train_shards: int = 64,
     val_shards: int = 8,
+    store: str = "whole",
     seed: int = 0,
     skip_bad: bool = False,
     workers: int | None = None,
@@ -82,6 +84,8 @@ def build(
         output: Folder of the shards; made if need be.
         train_shards: Number of training shards.
         val_shards: Number of validation shards.
+        store: `whole` keeps pictures as they are; `crop` keeps what training can show of each
+            person (`tools.regions.REACH`), at full resolution, and moves labels along.
         seed: Decides which people share a shard.
         skip_bad: Go on without people whose pictures are bad; otherwise their shards are missing.
         workers: Processes; default: one per core.
@@ -99,12 +103,12 @@ def build(
     plans = [
         plan
         for split, group in people.items()
-        for plan in _plan(split, group, counts[split], seed, signatures)
+        for plan in _plan(split, group, counts[split], seed, store, signatures)
     ]
     last = read_manifest(output)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
-        source=_source_hash([one for group in people.values() for one in group], signatures),
+        source=_source_hash([one for group in people.values() for one in group], store, signatures),
         people={split: len(group) for split, group in people.items()},
         bad_pictures=_known_bad(images, signatures, last),
         shards={},
@@ -154,8 +158,9 @@ def _picture_signatures(images: Path, people: dict[str, list[Person]]) -> dict[s
     return signatures
 
 
-def _source_hash(people: Iterable[Person], signatures: dict[str, str]) -> str:
-    digest = hashlib.sha256(f"schema {SCHEMA_VERSION}".encode())
+def _source_hash(people: Iterable[Person], store: str, signatures: dict[str, str]) -> str:
+    kept = "" if store == "whole" else f" {store} {REACH}"
+    digest = hashlib.sha256(f"schema {SCHEMA_VERSION}{kept}".encode())
     for person in people:
         digest.update(f"{person.filename}\n{signatures[person.filename]}\n".encode())
         digest.update(person.points.tobytes() + person.labelled.tobytes())
@@ -168,6 +173,7 @@ def _plan(
     people: list[Person],
     shards: int,
     seed: int,
+    store: str,
     signatures: dict[str, str],
 ) -> list[Plan]:
     """Shuffles the people and deals them out to shards of equal size ±1."""
@@ -179,7 +185,7 @@ def _plan(
     for number, members in enumerate(np.array_split(order, shards), start=1):
         chosen = _by_picture([people[index] for index in members])
         name = shard_name(split, number, shards)
-        plans.append(Plan(name, chosen, _source_hash(chosen, signatures)))
+        plans.append(Plan(name, chosen, store, _source_hash(chosen, store, signatures)))
     return plans
 
 
@@ -327,6 +333,15 @@ def _publish_all(output: Path, outcomes: list[Outcome]) -> list[Shard | None]:
     default=8,
     show_default=True,
     help="Number of validation shards.",
+)
+@click.option(
+    "--store",
+    type=click.Choice(STORES),
+    default="whole",
+    show_default=True,
+    help="Keep whole pictures, or of each person the part that training can show: up to "
+    f"{REACH:g} sides of the crop from its centre, at full resolution. This covers any rotation "
+    f"and (1 + scale) * (0.71 + shift) <= {REACH:g}, so all presets.",
 )
 @click.option(
     "--seed",

@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hourglass.pictures import Jpeg, read_bytes, to_jpeg
+from hourglass.pictures import Jpeg, Region, cut_jpeg, read_bytes, to_jpeg
 from hourglass.records import Person, frame, to_example
 from tools.manifest import Shard, write_aside
+from tools.regions import moved, reachable_region
+
+STORES = ("whole", "crop")
+"""What is kept of each person's picture: all of it, or the part that training can show."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,13 @@ class Plan:
     Attributes:
         name: File name.
         people: Those of one picture stand next to each other.
+        store: One of `STORES`.
         source: SHA-256 of what the shard is made from.
     """
 
     name: str
     people: list[Person]
+    store: str
     source: str
 
 
@@ -93,7 +99,7 @@ def _records(images: Path, plan: Plan, bad: dict[str, str]) -> Iterator[bytes]:
     """The records of all people with good pictures; the reasons for others go into `bad`."""
     for filename, group in itertools.groupby(plan.people, lambda person: person.filename):
         try:
-            stored = _stored(images / filename, list(group))
+            stored = _stored(images / filename, list(group), plan.store)
         except ValueError as error:
             bad[filename] = str(error)
             continue
@@ -104,8 +110,20 @@ def _records(images: Path, plan: Plan, bad: dict[str, str]) -> Iterator[bytes]:
             yield frame(example)
 
 
-def _stored(path: Path, people: list[Person]) -> list[tuple[Person, Jpeg]]:
+def _stored(path: Path, people: list[Person], store: str) -> list[tuple[Person, Jpeg]]:
     """The people of one picture, each with what is kept of it."""
     data = read_bytes(path)
     whole = to_jpeg(data, where=str(path))
-    return [(person, whole) for person in people]
+    if store == "whole":
+        return [(person, whole) for person in people]
+    regions = [
+        reachable_region(person, height=whole.height, width=whole.width) for person in people
+    ]
+    parts = sorted({*regions} - {Region(0, 0, whole.width, whole.height)})
+    cuts = dict(zip(parts, cut_jpeg(data, parts, where=str(path)), strict=True)) if parts else {}
+    stored = []
+    for person, region in zip(people, regions, strict=True):
+        cut = cuts.get(region, whole)
+        smaller = len(cut.encoded) < len(whole.encoded)
+        stored.append((moved(person, region), cut) if smaller else (person, whole))
+    return stored
