@@ -22,24 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import cv2
-import numpy as np
 from PIL import Image
 
 from benchmarks.comparison import Row, report, take_turns
+from benchmarks.made_up import LARGE, SMALL, made_up_pictures
 from hourglass.console import command
 from tools import cluster
 from tools.build_tfrecords import build
-
-SMALL, LARGE = (300, 200), (720, 1280)
-"""Height and width of the pictures that are drawn, px."""
-
-PERSON = 250
-"""Height of the person in a drawn picture, px."""
-
-QUALITY = 90
-SCENES = 20
-"""Pictures drawn from scratch; the others are these, shifted."""
 
 VALIDATION_SHARE = 8
 WORKERS = (1, 2)
@@ -91,7 +80,7 @@ def take(data: Path, folder: Path, *, people: int) -> Source:
 
 
 def draw(folder: Path, *, people: int, size: tuple[int, int]) -> Source:
-    """Pictures of smooth noise and texture, whose JPEGs are as large as photographs'.
+    """Pictures that are made up, in MPII's layout.
 
     Args:
         folder: Where they go.
@@ -101,37 +90,22 @@ def draw(folder: Path, *, people: int, size: tuple[int, int]) -> Source:
     height, width = size
     images = folder / "images"
     images.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    scenes = [_scene(random, height, width) for _ in range(min(people, SCENES))]
     entries = []
-    for number in range(people):
-        shifts = [int(random.integers(side)) for side in size]
-        picture = np.roll(scenes[number % len(scenes)], shifts, axis=(0, 1))
-        name = f"{number:05d}.jpg"
-        Image.fromarray(picture).save(images / name, quality=QUALITY)
-        x, y = (float(random.uniform(0.2, 0.8) * side) for side in (width, height))
+    for picture in made_up_pictures(people, size):
+        person = picture.person
+        (images / person.filename).write_bytes(picture.encoded)
         entries.append(
             {
-                "image": name,
-                "joints": [[x, y + PERSON * (joint / 15 - 0.5)] for joint in range(16)],
-                "joints_vis": [1] * 16,
-                "center": [x, y],
-                "scale": PERSON / 200,
+                "image": person.filename,
+                "joints": person.points.tolist(),
+                "joints_vis": [1] * len(person.points),
+                "center": person.center.tolist(),
+                "scale": person.scale,
             }
         )
     return write_annotations(
         folder / "annotations", entries, name=f"pictures of {width}×{height}", images=images
     )
-
-
-def _scene(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """(H, W, 3) uint8: noise at five scales, the coarsest the strongest."""
-    picture = 128 + random.normal(0, 2, (height, width, 3))
-    for cell, strength in ((200, 50), (50, 25), (12, 10), (3, 5)):
-        shape = (-(-height // cell), -(-width // cell), 3)
-        noise = random.normal(0, strength, shape).astype(np.float32)
-        picture += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def copy_plainly(paths: list[Path], folder: Path, sync: bool = False) -> None:

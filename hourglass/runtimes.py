@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Runtime(Protocol):
 
 
 class KerasRuntime:
-    """Runs a `.keras` file on Keras's backend, compiled.
+    """Runs a `.keras` file on Keras's backend, compiled, with BatchNorms folded away.
 
     Args:
         path: The model file.
@@ -58,13 +59,28 @@ class KerasRuntime:
         import keras
 
         from hourglass.checkpoint import load_model, read_calibrations
+        from hourglass.folding import folded
 
         network, self.config = load_model(path)
         self.calibrations = read_calibrations(path)
-        self._model = keras.Model(network.input, network.output[:, -1])
+        self._predict = _compiled(folded(keras.Model(network.input, network.output[:, -1])))
 
     def heatmaps(self, images: np.ndarray) -> np.ndarray:
-        return np.asarray(self._model.predict_on_batch(images))
+        return np.asarray(self._predict(images))
+
+
+def _compiled(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of Keras's operations, compiled by its backend for batches of any size."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(predict)
+    import tensorflow as tf
+
+    function = tf.function(predict, reduce_retracing=True, autograph=False)
+    return lambda images: function(tf.constant(images))
 
 
 class ExportRuntime(ABC):

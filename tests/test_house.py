@@ -53,6 +53,7 @@ ROOMS = {
     "normalization": room(OPERATIONS, "keras", "tensorflow"),
     "encoders": room(OPERATIONS, "keras", "numpy", beside="normalization"),
     "network": room(OPERATIONS, "keras", "numpy", beside="encoders normalization"),
+    "folding": room(OPERATIONS, "keras", "numpy"),
     "losses": room(OPERATIONS, "keras"),
     "metrics": room(OPERATIONS, "numpy"),
     "calibration": room(OPERATIONS, "numpy", "scipy"),
@@ -93,7 +94,7 @@ OPEN_TO_TOOLS = {"records", "skeleton", "shards", "pictures", "geometry", "conso
 """Rooms that `tools` may import: what a record, a picture, a crop or a weights file is, and how a
 command speaks."""
 
-ON_ANY_BACKEND = ["encoders", "network", "losses", "training_metrics"]
+ON_ANY_BACKEND = ["encoders", "folding", "network", "losses", "training_metrics"]
 
 START_WITHOUT_TENSORFLOW = [
     "skeleton",

@@ -63,8 +63,8 @@ def test_a_keras_file_gives_the_last_stacks_heatmaps(path: Path, network: Any):
     assert isinstance(heatmaps, np.ndarray)
     assert heatmaps.dtype == np.float32
     assert heatmaps.shape == (5, 4, 4, 16)
-    np.testing.assert_allclose(heatmaps, outputs[:, -1], atol=1e-5)
-    np.testing.assert_allclose(runtime.heatmaps(images[2:3]), heatmaps[2:3], atol=1e-5)
+    np.testing.assert_allclose(heatmaps, outputs[:, -1], rtol=1e-5)
+    np.testing.assert_allclose(runtime.heatmaps(images[2:3]), heatmaps[2:3], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["model", "model.h5", "model.keras.zip", "saved_model.pb"])

@@ -1,0 +1,95 @@
+"""Folded networks: the same heatmaps, no BatchNorm left, nothing changed in what was given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from hourglass.config import NetworkConfig
+from hourglass.folding import folded
+from hourglass.network import build_network
+
+
+@pytest.fixture(scope="module")
+def trained() -> Callable[[keras.Model], keras.Model]:
+    """Gives every BatchNorm statistics, scales and offsets as of a training."""
+
+    def change(network: keras.Model) -> keras.Model:
+        rng = np.random.default_rng(0)
+        for layer in network.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                channels = layer.gamma.shape
+                layer.set_weights(
+                    [
+                        rng.uniform(0.5, 1.5, channels),
+                        rng.normal(0, 0.3, channels),
+                        rng.normal(0, 0.3, channels),
+                        rng.uniform(0.3, 2, channels),
+                    ]
+                )
+        return network
+
+    return change
+
+
+def assert_same(network: keras.Model, images: np.ndarray) -> None:
+    before = [weight.numpy() for weight in network.weights]
+    expected = network.predict_on_batch(images)
+    np.testing.assert_allclose(
+        folded(network)(images), expected, atol=2e-5 * np.abs(expected).max()
+    )
+    for weight, value in zip(network.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig(stacks=2, channels=16, depth=1, input_size=32),
+        NetworkConfig(stacks=1, channels=16, depth=3, input_size=64, encoder="lite0"),
+    ],
+)
+def test_a_folded_network_gives_the_same_heatmaps(
+    config: NetworkConfig, trained: Callable[[keras.Model], keras.Model]
+):
+    network = trained(build_network(config))
+    size = config.input_size
+    assert_same(network, np.random.default_rng(1).integers(0, 256, (2, size, size, 3), np.uint8))
+
+
+def test_no_batch_norm_runs(
+    trained: Callable[[keras.Model], keras.Model], monkeypatch: pytest.MonkeyPatch
+):
+    config = NetworkConfig(stacks=1, channels=16, depth=3, input_size=64, encoder="lite0")
+    predict = folded(trained(build_network(config)))
+    monkeypatch.setattr(layers.BatchNormalization, "call", None)
+    assert predict(np.zeros((1, 64, 64, 3), np.uint8)).shape == (1, 1, 16, 16, 16)
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+@pytest.mark.parametrize("kind", [layers.Conv2D, layers.DepthwiseConv2D])
+def test_a_convolution_takes_its_batch_norm_in(
+    kind: type[layers.Layer],
+    use_bias: bool,
+    trained: Callable[[keras.Model], keras.Model],
+):
+    arguments = {"filters": 3} if kind is layers.Conv2D else {"depth_multiplier": 2}
+    inputs = keras.Input((5, 5, 4))
+    middle = kind(kernel_size=3, strides=2, padding="same", use_bias=use_bias, **arguments)(inputs)
+    network = trained(keras.Model(inputs, layers.BatchNormalization()(middle)))
+    assert_same(network, np.random.default_rng(1).normal(size=(2, 5, 5, 4)).astype(np.float32))
+
+
+def test_a_convolution_that_others_see_stays_as_it_is(
+    trained: Callable[[keras.Model], keras.Model],
+):
+    inputs = keras.Input((5, 5, 4))
+    middle = layers.Conv2D(3, 1)(inputs)
+    network = trained(
+        keras.Model(inputs, layers.Add()([middle, layers.BatchNormalization()(middle)]))
+    )
+    assert_same(network, np.random.default_rng(1).normal(size=(2, 5, 5, 4)).astype(np.float32))
