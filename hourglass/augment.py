@@ -166,6 +166,8 @@ def cutout(image: np.ndarray, hiding: np.ndarray) -> np.ndarray:
         hiding: (3,) centre (x, y) and side, px; a side of 0 hides nothing.
     """
     x, y, side = hiding
+    if side <= 0:
+        return image
     left, top = max(np.floor(x - side / 2) + 1, 0), max(np.floor(y - side / 2) + 1, 0)
     right, bottom = max(np.ceil(x + side / 2), 0), max(np.ceil(y + side / 2), 0)
     image[int(top) : int(bottom), int(left) : int(right)] = FILL

@@ -192,6 +192,14 @@ def sample(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
     return cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB)
 
 
+def sample_in_one_thread() -> None:
+    """Keeps OpenCV, in this process from now on, from sharing out single pictures among threads.
+
+    For callers that sample pictures on all cores at once, where it would only cost.
+    """
+    cv2.setNumThreads(1)
+
+
 def _reduced(picture: np.ndarray, factor: int) -> np.ndarray:
     """A picture averaged down; what is missing to whole cells repeats the border."""
     if factor == 1:

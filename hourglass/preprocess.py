@@ -23,6 +23,7 @@ from hourglass.geometry import (
     pixels_per_crop_pixel,
     reduction,
     sample,
+    sample_in_one_thread,
     to_grid,
     window,
     window_matrix,
@@ -311,6 +312,7 @@ def training_dataset(
         )
 
     planned = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
+    sample_in_one_thread()
     rendered = planned.unbatch().map(preprocessor.render, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = rendered.batch(batch_size, drop_remainder=True).map(preprocessor.draw)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs))
@@ -377,6 +379,7 @@ def validation_dataset(
         .batch(BLOCK)
         .map(lambda records: preprocessor.plan(no_seed, records))
     )
+    sample_in_one_thread()
     rendered = planned.unbatch().map(
         preprocessor.render, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
