@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -264,10 +265,14 @@ def _write_shards(
     end at about the same time."""
     longest_first = sorted(plans, key=lambda plan: -len(plan.people))
     tasks = [(output, images, plan, skip_bad) for plan in longest_first]
-    with Progress("writing shards", total=len(plans), unit="shards") as progress:
+    with (
+        Progress("writing shards", total=len(plans), unit="shards") as progress,
+        ThreadPoolExecutor(PUBLISHERS) as pool,
+    ):
         for outcomes in cluster.in_parallel(write_shard, tasks):
             shards, bad = dict(manifest.shards), dict(manifest.bad_pictures)
-            for outcome, shard in zip(outcomes, _publish_all(output, outcomes), strict=True):
+            finished = pool.map(partial(_published, output), outcomes)
+            for outcome, shard in zip(outcomes, finished, strict=True):
                 bad |= outcome.bad_pictures
                 if shard:
                     shards[shard.name] = shard
@@ -281,21 +286,16 @@ def _write_shards(
     return manifest
 
 
-def _publish_all(output: Path, outcomes: list[Outcome]) -> list[Shard | None]:
-    """Gives the shards their names, side by side: the disk makes each wait."""
-
-    def finish(outcome: Outcome) -> Shard | None:
-        if outcome.failure:
-            raise ValueError(outcome.failure)
-        if outcome.shard and outcome.path:
-            try:
-                publish(outcome.path, output / outcome.shard.name)
-            except OSError as error:
-                raise ValueError(f"{outcome.path}: cannot be written ({error.strerror})") from error
-        return outcome.shard
-
-    with ThreadPoolExecutor(PUBLISHERS) as pool:
-        return list(pool.map(finish, outcomes))
+def _published(output: Path, outcome: Outcome) -> Shard | None:
+    """Gives a whole shard its name; to be called side by side, as the disk makes each wait."""
+    if outcome.failure:
+        raise ValueError(outcome.failure)
+    if outcome.shard and outcome.path:
+        try:
+            publish(outcome.path, output / outcome.shard.name)
+        except OSError as error:
+            raise ValueError(f"{outcome.path}: cannot be written ({error.strerror})") from error
+    return outcome.shard
 
 
 @click.command()
