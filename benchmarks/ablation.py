@@ -101,6 +101,7 @@ def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:
 def to_table(output: Path) -> str:
     """The results in a folder as Markdown, the best first: PCKh with flip test, by refinement."""
     results = [json.loads(path.read_text(encoding="utf-8")) for path in output.glob("*.json")]
+    results = [result for result in results if "run" in result]
     results.sort(key=lambda result: -result["dark flip_test"]["PCKh@0.5"])
     lines = [
         "| changed | @0.5 quarter | @0.1 quarter | @0.5 dark | @0.1 dark |",

@@ -223,7 +223,7 @@ def main(data: Path | None, rounds: int, output: Path | None) -> None:
         if data:
             name, small = data.name, f"{data}/train*"
         else:
-            name, small = "300×200", made_up_shards(folder / "small", people=PEOPLE, size=SMALL)
+            name, small = "200×300", made_up_shards(folder / "small", people=PEOPLE, size=SMALL)
         rows = [measured(name, small, target=0.55), exactness_row(name, small)]
         large = made_up_shards(folder / "large", people=PEOPLE, size=LARGE)
         rows += [measured("1280×720", large, target=1.2), exactness_row("1280×720", large)]

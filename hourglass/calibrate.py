@@ -74,7 +74,7 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
     people calibrated by the other half.
     """
     model = model or default_model()
-    if model == SHIPPED and not output:
+    if model.resolve() == SHIPPED and not output:
         raise ValueError(f"{model} comes with the project and stays as it is: name an --output")
     target = output or model
     if target.suffix != SUFFIX:

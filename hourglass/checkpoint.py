@@ -133,7 +133,7 @@ def save_calibrated(
     if compact:
         members[WEIGHTS_MEMBER] = _rounded(_member(source, WEIGHTS_MEMBER), where=str(source))
     compressed = compact or _is_compressed(source)
-    temporary = target.with_name(f".{target.name}")
+    temporary = target.with_name(f".{target.stem}.calibrated{SUFFIX}")
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
     try:
         with zipfile.ZipFile(temporary, "w", method) as archive:

@@ -91,7 +91,7 @@ def default_output(model: Path, kind: str) -> Path:
     That of the shipped model goes into the working folder, not among the project's own files.
     """
     name = model.stem + ENDINGS[kind]
-    return Path(name) if model == SHIPPED else model.with_name(name)
+    return Path(name) if model.resolve() == SHIPPED else model.with_name(name)
 
 
 def export_model(model: Path, output: Path, choices: Choices, *, force: bool = False) -> None:

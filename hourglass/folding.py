@@ -21,17 +21,17 @@ def folded(network: keras.Model) -> Callable[[Any], Any]:
     """A function that predicts the same as a functional network, with fewer operations.
 
     Args:
-        network: Has one input, and uses each of its BatchNorms once. Later changes of its weights
-            are not seen.
+        network: In float32, with one input. Its weights must not change afterwards.
 
     Returns:
         From what the network takes to what it gives. Nothing in it is compiled yet.
     """
     replaced: dict[str, Operation] = {}
+    outputs = {id(tensor) for tensor in network.outputs}
     for norm in network.layers:
-        if isinstance(norm, layers.BatchNormalization):
+        if _can_go(norm):
             scale, offset = _scale_and_offset(norm)
-            convolution = _convolution_before(norm)
+            convolution = _convolution_before(norm, outputs)
             if convolution is None:
                 replaced[norm.name] = _per_channel(scale, offset)
             else:
@@ -47,11 +47,36 @@ def folded(network: keras.Model) -> Callable[[Any], Any]:
     return predict
 
 
-def _convolution_before(norm: layers.Layer) -> layers.Layer | None:
-    """The convolution whose output this BatchNorm alone takes, if there is one."""
-    before = norm._inbound_nodes[0].input_tensors[0]._keras_history.operation
-    convolves = isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)
-    return before if convolves and len(before._outbound_nodes) == 1 else None
+def _can_go(layer: layers.Layer) -> bool:
+    """Whether it is a BatchNorm of channels that come last, in float32, and used once."""
+    return (
+        isinstance(layer, layers.BatchNormalization)
+        and len(layer._inbound_nodes) == 1
+        and layer.axis in (-1, len(layer.input.shape) - 1)
+        and layer.scale
+        and layer.center
+        and layer.compute_dtype == "float32"
+    )
+
+
+def _convolution_before(norm: layers.Layer, outputs: set[int]) -> layers.Layer | None:
+    """The convolution whose output this BatchNorm alone takes, if there is one.
+
+    Args:
+        norm: The BatchNorm.
+        outputs: Identities of what the network gives, which must stay as it is.
+    """
+    taken = norm._inbound_nodes[0].input_tensors[0]
+    before = taken._keras_history.operation
+    foldable = (
+        isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)
+        and len(before._inbound_nodes) == len(before._outbound_nodes) == 1
+        and id(taken) not in outputs
+        and before.activation is keras.activations.linear
+        and before.data_format == "channels_last"
+        and before.compute_dtype == "float32"
+    )
+    return before if foldable else None
 
 
 def _scale_and_offset(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:

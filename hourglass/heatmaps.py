@@ -1,4 +1,4 @@
-"""From joints to heatmaps: the targets the network learns, as one TensorFlow expression.
+"""From joints to heatmaps: the targets the network learns, for `tf.data`.
 
 With `hourglass.decoding` this is the codec; a round trip of both is tested.
 """

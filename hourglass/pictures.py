@@ -147,11 +147,21 @@ def cut_jpeg(data: bytes, regions: Sequence[Region], *, where: str) -> list[Jpeg
     options, pixels = _encoding(image), _to_rgb(image)
     parts = []
     for region in regions:
-        out = io.BytesIO()
-        pixels.crop(region).save(out, "JPEG", optimize=True, **options)
         height, width = region.bottom - region.top, region.right - region.left
-        parts.append(Jpeg(out.getvalue(), height, width))
+        parts.append(Jpeg(_encoded(pixels.crop(region), options), height, width))
     return parts
+
+
+def _encoded(image: Image.Image, options: dict[str, Any]) -> bytes:
+    """A JPEG with tables of its own for the entropy code, which saves some percent."""
+    out = io.BytesIO()
+    try:
+        image.save(out, "JPEG", optimize=True, **options)
+    except OSError:
+        # For that Pillow needs the whole file in one buffer, which it makes too small for noise.
+        out = io.BytesIO()
+        image.save(out, "JPEG", **options)
+    return out.getvalue()
 
 
 def _encoding(image: Image.Image) -> dict[str, Any]:

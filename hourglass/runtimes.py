@@ -46,7 +46,7 @@ class Runtime(Protocol):
 
 
 class KerasRuntime:
-    """Runs a `.keras` file on Keras's backend, compiled, with BatchNorms folded away.
+    """Runs a `.keras` file on Keras's backend, compiled; on TensorFlow without BatchNorms.
 
     Args:
         path: The model file.
@@ -63,20 +63,16 @@ class KerasRuntime:
 
         network, self.config = load_model(path)
         self.calibrations = read_calibrations(path)
-        self._predict = _compiled(folded(keras.Model(network.input, network.output[:, -1])))
+        last = keras.Model(network.input, network.output[:, -1])
+        compiled = keras.backend.backend() == "tensorflow"
+        self._predict = _compiled(folded(last)) if compiled else last.predict_on_batch
 
     def heatmaps(self, images: np.ndarray) -> np.ndarray:
         return np.asarray(self._predict(images))
 
 
 def _compiled(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A function of Keras's operations, compiled by its backend for batches of any size."""
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.jit(predict)
+    """A function of TensorFlow's operations, compiled for batches of any size."""
     import tensorflow as tf
 
     function = tf.function(predict, reduce_retracing=True, autograph=False)

@@ -14,6 +14,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from hourglass.records import FEATURES, masked_checksum
 
 SUFFIX = ".tfrecords"
@@ -159,15 +161,29 @@ def find_damage(paths: list[str]) -> str:
 
 
 def _find_bad_picture(paths: list[str]) -> str | None:
-    """The first record whose picture TensorFlow cannot decode, or None."""
+    """What is wrong with the first record that no crop can be made of, or None."""
     import tensorflow as tf
 
     from hourglass.records import parse_example
 
     for path in paths:
         for count, serialized in enumerate(tf.data.TFRecordDataset(path)):
+            person = {key: value.numpy() for key, value in parse_example(serialized).items()}
             try:
-                tf.io.decode_jpeg(parse_example(serialized)["encoded"], 3)
+                shape = tf.io.decode_jpeg(person["encoded"], 3).shape[:2]
             except tf.errors.InvalidArgumentError:
                 return f"{path}: the picture of record {count} cannot be decoded; build it again"
+            said = (person["height"], person["width"])
+            if tuple(shape) != said:
+                return (
+                    f"{path}: the picture of record {count} is {shape[1]}×{shape[0]} pixels, but "
+                    f"the record says {said[1]}×{said[0]}; build it again"
+                )
+            if not (
+                np.isfinite([*person["center"], person["scale"]]).all() and person["scale"] > 0
+            ):
+                return (
+                    f"{path}: record {count} has center {person['center']} and scale "
+                    f"{person['scale']}, which must be finite, the scale above 0; build it again"
+                )
     return None

@@ -1156,6 +1156,12 @@ def test_ray_is_not_started_for_nothing(
     assert counts(run(original, output)) == (0, SHARDS)
 
 
+def test_a_ray_that_runs_is_not_asked_for_workers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    with pytest.raises(ValueError, match="3 workers cannot be asked of the Ray that this program"):
+        cluster.started(None, 3)
+
+
 def test_a_cluster_is_not_asked_for_workers(original: Source, tmp_path: Path):
     result = run(original, tmp_path / "out", "--ray-address", "auto", "--workers", "3")
     assert_one_error(result, "3 workers cannot be asked of the cluster at 'auto'", "not both")

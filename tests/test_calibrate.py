@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hourglass.calibrate import calibrate, cross_checked, main
 from hourglass.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.checkpoint import load_model, read_calibrations, save_model
 from hourglass.config import Config, NetworkConfig
-from hourglass.estimator import PoseEstimator
+from hourglass.estimator import SHIPPED, PoseEstimator
 from hourglass.evaluation import Evaluation, Keypoints, evaluate
 from hourglass.network import build_network
 from hourglass.preprocess import People
@@ -303,3 +304,11 @@ def test_people_must_be_named(model: Path):
     result = CliRunner().invoke(main, ["--model", str(model)])
     assert result.exit_code != 0
     assert "Missing option '--data'" in result.output
+
+
+def test_the_shipped_model_stays_as_it_came(error_of: Callable[..., str]):
+    before = SHIPPED.stat().st_mtime_ns
+    told = "comes with the project and stays as it is: name an --output"
+    for path in (SHIPPED, os.path.relpath(SHIPPED)):
+        assert told in error_of(main, "--data", "nowhere*", "--model", path)
+    assert SHIPPED.stat().st_mtime_ns == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from hourglass import calibration, config
 from hourglass.decoding import decode_heatmaps
+from hourglass.estimator import SHIPPED
 from hourglass.export import FORMATS, QUANTIZATIONS, main
 from hourglass.exporting import (
     CALIBRATION_PEOPLE,
@@ -430,6 +432,11 @@ def test_a_name_with_dots_keeps_them(model: Path, quick_writers: None):
         assert output.name == "hg4.v2" + ENDINGS[kind]
         export_model(dotted, output, Choices(kind))
         assert content(output) == "new"
+
+
+def test_an_export_of_the_shipped_model_goes_into_the_working_folder():
+    for path in (SHIPPED, Path(os.path.relpath(SHIPPED))):
+        assert default_output(path, "onnx") == Path("lite.onnx")
 
 
 def test_another_backend_is_told(

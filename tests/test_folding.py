@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -93,3 +94,35 @@ def test_a_convolution_that_others_see_stays_as_it_is(
         keras.Model(inputs, layers.Add()([middle, layers.BatchNormalization()(middle)]))
     )
     assert_same(network, np.random.default_rng(1).normal(size=(2, 5, 5, 4)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("convolution", "norm"),
+    [
+        ({"activation": "relu"}, {}),
+        ({}, {"scale": False}),
+        ({}, {"center": False}),
+        ({}, {"axis": 1}),
+        ({"dtype": "mixed_bfloat16"}, {"dtype": "mixed_bfloat16"}),
+    ],
+)
+def test_what_cannot_be_folded_stays(
+    convolution: dict[str, Any], norm: dict[str, Any], trained: Callable[..., keras.Model]
+):
+    inputs = keras.Input((5, 5, 4))
+    middle = layers.Conv2D(5, 1, **convolution)(inputs)
+    network = keras.Model(inputs, layers.BatchNormalization(**norm)(middle))
+    if not norm:
+        trained(network)
+    assert_same(network, np.random.default_rng(1).normal(size=(2, 5, 5, 4)).astype(np.float32))
+
+
+def test_what_the_network_gives_is_not_folded(trained: Callable[[keras.Model], keras.Model]):
+    inputs = keras.Input((5, 5, 4))
+    middle = layers.Conv2D(3, 1)(inputs)
+    network = trained(keras.Model(inputs, [middle, layers.BatchNormalization()(middle)]))
+    images = np.random.default_rng(1).normal(size=(2, 5, 5, 4)).astype(np.float32)
+    for ours, expected in zip(
+        folded(network)(images), network.predict_on_batch(images), strict=True
+    ):
+        np.testing.assert_allclose(ours, expected, atol=1e-5)

@@ -42,7 +42,7 @@ def test_the_command_measures_every_row(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(input_pipeline, "MEMORY_PEOPLE", 1)
     made_up_shards(tmp_path / "own", people=16, size=SMALL)
     output = tmp_path / "rows.json"
-    for data, name in (([], "300×200"), (["--data", f"{tmp_path}/own"], "own")):
+    for data, name in (([], "200×300"), (["--data", f"{tmp_path}/own"], "own")):
         result = CliRunner().invoke(main, [*data, "--rounds", "1", "--output", str(output)])
         assert result.exit_code == 0, result.output
         rows = {row["what"]: row for row in json.loads(output.read_text())["rows"]}

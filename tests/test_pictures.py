@@ -513,3 +513,15 @@ def test_a_large_picture_gives_no_warning():
     """Pillow warns of 90 million pixels; below the limit that is no user's concern."""
     with pytest.raises(ValueError, match=r"^large\.png: picture is damaged"):
         decode_picture(png_of_size(12_000, 12_000), where="large.png")
+
+
+def test_parts_of_noise_are_cut_too():
+    # More than two bytes a pixel: too much for Pillow's buffer of optimised files.
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "JPEG", quality=100, subsampling=0)
+    (part,) = cut_jpeg(out.getvalue(), [Region(16, 32, 112, 128)], where="a.jpg")
+    assert (part.height, part.width) == (96, 96)
+    whole = decode_picture(out.getvalue(), where="a.jpg").astype(int)
+    apart = np.abs(decode_picture(part.encoded, where="part") - whole[32:128, 16:112])
+    assert apart.mean() < 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -294,3 +295,33 @@ def test_records_of_any_length_are_walked_over(tmp_path: Path, make_person: Make
             encoded = rng.bytes(int(rng.integers(0, 5000)))
             file.write(frame(to_example(make_person(number), encoded=encoded, height=1, width=1)))
     assert count_people([str(path)]) == 50
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"width": 41}, "the picture of record 1 is 40×30 pixels, but the record says 41×30;"),
+        ({"center": [np.nan, 3]}, "record 1 has center [nan  3.] and scale"),
+        ({"scale": 0.0}, "and scale 0.0, which must be finite, the scale above 0;"),
+        ({"encoded": b"text"}, "the picture of record 1 cannot be decoded;"),
+    ],
+)
+def test_a_record_that_no_crop_can_be_made_of_is_named(
+    tmp_path: Path,
+    make_person: MakePerson,
+    to_jpeg_bytes: Callable[[np.ndarray], bytes],
+    changes: dict[str, Any],
+    said: str,
+):
+    picture = to_jpeg_bytes(np.zeros((30, 40, 3), np.uint8))
+
+    def record(*, width: int = 40, encoded: bytes = picture, **person: Any) -> bytes:
+        person = {name: np.asarray(value, np.float32) for name, value in person.items()}
+        return to_example(make_person(0, **person), encoded=encoded, height=30, width=width)
+
+    path = tmp_path / "train_0001_of_0001.tfrecords"
+    path.write_bytes(frame(record()) + frame(record(**changes)))
+    with pytest.raises(ValueError, match=re.escape(said)) as error, naming_damage([str(path)]):
+        raise tf.errors.InvalidArgumentError(None, None, "no crop")
+    assert str(error.value).startswith(str(path))
+    assert str(error.value).endswith("build it again")

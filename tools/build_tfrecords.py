@@ -177,7 +177,7 @@ def _plan(
     store: str,
     signatures: dict[str, str],
 ) -> list[Plan]:
-    """Shuffles the people and deals them out to shards of equal size ±1."""
+    """Shuffles the people and deals them out to shards of equal size ±1, bad pictures counted."""
     if shards > len(people):
         logger.warning(f"{shards} {split} shards for {len(people)} people: making {len(people)}")
         shards = len(people)
@@ -271,31 +271,32 @@ def _write_shards(
     ):
         for outcomes in cluster.in_parallel(write_shard, tasks):
             shards, bad = dict(manifest.shards), dict(manifest.bad_pictures)
-            finished = pool.map(partial(_published, output), outcomes)
-            for outcome, shard in zip(outcomes, finished, strict=True):
+            failures = list(pool.map(partial(_publish, output), outcomes))
+            for outcome, failure in zip(outcomes, failures, strict=True):
                 bad |= outcome.bad_pictures
-                if shard:
-                    shards[shard.name] = shard
+                if outcome.shard and not failure:
+                    shards[outcome.shard.name] = outcome.shard
             manifest = replace(
                 manifest,
                 shards=dict(sorted(shards.items())),
                 bad_pictures=dict(sorted(bad.items())),
             )
             write_manifest(output, manifest)
+            if any(failures):
+                raise ValueError(next(filter(None, failures)))
             progress.advance(len(outcomes))
     return manifest
 
 
-def _published(output: Path, outcome: Outcome) -> Shard | None:
-    """Gives a whole shard its name; to be called side by side, as the disk makes each wait."""
-    if outcome.failure:
-        raise ValueError(outcome.failure)
+def _publish(output: Path, outcome: Outcome) -> str:
+    """Gives a whole shard its name, or says why there is none; to be called side by side, as the
+    disk makes each wait."""
     if outcome.shard and outcome.path:
         try:
             publish(outcome.path, output / outcome.shard.name)
         except OSError as error:
-            raise ValueError(f"{outcome.path}: cannot be written ({error.strerror})") from error
-    return outcome.shard
+            return f"{outcome.path}: cannot be written ({error.strerror})"
+    return outcome.failure
 
 
 @click.command()

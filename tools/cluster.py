@@ -24,7 +24,7 @@ def started(address: str | None, workers: int | None) -> Any:
         workers: Processes on this machine; default: one per core.
 
     Raises:
-        ValueError: If no cluster answers, or workers are asked of one.
+        ValueError: If no cluster answers, or workers are asked of one, or of a Ray that runs.
     """
     if address and workers:
         raise ValueError(
@@ -38,6 +38,11 @@ def started(address: str | None, workers: int | None) -> Any:
     import ray
 
     if not address and ray.is_initialized():
+        if workers:
+            raise ValueError(
+                f"{workers} workers cannot be asked of the Ray that this program has started; give "
+                "its number of processes to ray.init"
+            )
         return contextlib.nullcontext()
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
