@@ -45,20 +45,20 @@ def find_inputs(
         listed: Lines that stand for a `-`: files, folders or patterns.
 
     Raises:
-        ValueError: If a folder, a pattern or the list names no picture.
+        ValueError: If a folder, a pattern or the list names nothing.
     """
     pictures: dict[Path, None] = {}
     films: dict[Path | int, None] = {}
     for argument in _expanded(arguments, listed):
         path = Path(argument)
-        if path.is_dir():
-            pictures.update(dict.fromkeys(_pictures_in(path, recursive=recursive)))
-        elif argument.isdecimal() and not path.exists():
+        if argument.isdecimal() and not path.exists():
             films[int(argument)] = None
-        elif path.suffix.lower() in FILM_SUFFIXES:
-            films[path] = None
-        else:
-            pictures[path] = None
+            continue
+        for found in _files_in(path, recursive=recursive) if path.is_dir() else [path]:
+            if found.suffix.lower() in FILM_SUFFIXES:
+                films[found] = None
+            else:
+                pictures[found] = None
     return Inputs(tuple(pictures), tuple(films))
 
 
@@ -85,10 +85,11 @@ def _matching(argument: str) -> list[str]:
     return found
 
 
-def _pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
+def _files_in(folder: Path, *, recursive: bool) -> list[Path]:
     paths = folder.rglob("*") if recursive else folder.glob("*")
-    found = sorted(path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES)
+    suffixes = PICTURE_SUFFIXES | FILM_SUFFIXES
+    found = sorted(path for path in paths if path.suffix.lower() in suffixes)
     if not found:
         below = "" if recursive else "; --recursive would search the folders inside it, too"
-        raise ValueError(f"{folder}: no pictures in this folder{below}")
+        raise ValueError(f"{folder}: no pictures or films in this folder{below}")
     return found

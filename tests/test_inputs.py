@@ -66,6 +66,13 @@ def test_a_folder_is_its_pictures_in_order(touch: Callable[..., None]):
     assert find_inputs(["some"]).pictures == paths("some/A.PNG", "some/b.jpg", "some/c.JpEg")
 
 
+def test_a_folders_films_are_found_beside_its_pictures(touch: Callable[..., None]):
+    touch("some/b.mp4", "some/a.jpg", "some/c.AVI", "some/notes.txt")
+    found = find_inputs(["some"])
+    assert found.pictures == (Path("some/a.jpg"),)
+    assert found.films == (Path("some/b.mp4"), Path("some/c.AVI"))
+
+
 @pytest.mark.parametrize("suffix", sorted(PICTURE_SUFFIXES))
 def test_every_kind_of_picture_is_found_in_a_folder(suffix: str, touch: Callable[..., None]):
     touch(f"some/a{suffix}")
@@ -81,10 +88,12 @@ def test_folders_inside_folders_are_searched_on_demand(touch: Callable[..., None
 
 def test_a_folder_without_pictures_is_told(touch: Callable[..., None]):
     touch("some/notes.txt", "some/below/a.jpg")
-    with pytest.raises(ValueError, match=r"^some: no pictures in this folder; --recursive would"):
+    with pytest.raises(
+        ValueError, match=r"^some: no pictures or films in this folder; --recursive would"
+    ):
         find_inputs(["a.jpg", "some"])
     Path("none").mkdir()
-    with pytest.raises(ValueError, match=r"^none: no pictures in this folder$"):
+    with pytest.raises(ValueError, match=r"^none: no pictures or films in this folder$"):
         find_inputs(["none"], recursive=True)
 
 

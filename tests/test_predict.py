@@ -473,7 +473,10 @@ def test_folders_patterns_and_lists_are_looked_at(save: Callable[..., Person]):
 @pytest.mark.parametrize(
     ("argument", "told"),
     [
-        ("none", "none: no pictures in this folder; --recursive would search the folders inside"),
+        (
+            "none",
+            "none: no pictures or films in this folder; --recursive would search the folders inside",
+        ),
         ("no*.jpg", "no*.jpg: no file matches this pattern"),
         ("-", "-: the list on standard input is empty, a name a line is needed"),
         ("90", "camera 90: cannot be opened; is it there, and free?"),
