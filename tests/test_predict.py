@@ -475,7 +475,7 @@ def test_folders_patterns_and_lists_are_looked_at(save: Callable[..., Person]):
     [
         (
             "none",
-            "none: no pictures or films in this folder; --recursive would search the folders inside",
+            "none: no pictures or films in this folder; --recursive would search the folders",
         ),
         ("no*.jpg", "no*.jpg: no file matches this pattern"),
         ("-", "-: the list on standard input is empty, a name a line is needed"),
