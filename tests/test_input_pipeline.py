@@ -48,14 +48,14 @@ def test_the_command_measures_every_row(tmp_path: Path, monkeypatch: pytest.Monk
         rows = {row["what"]: row for row in json.loads(output.read_text())["rows"]}
         assert list(rows) == [
             f"training batches, {name} (decoding whole)",
-            f"worst of 4 crops, {name} (from the whole picture)",
+            f"worst of 4 64-px crops, {name} (from whole pictures)",
             "training batches, 1280×720 (decoding whole)",
-            "worst of 4 crops, 1280×720 (from the whole picture)",
+            "worst of 4 64-px crops, 1280×720 (from whole pictures)",
             "an epoch of 16 people (1 × 16 people)",
             "an epoch of 32 people (2 × 16 people)",
             "peak memory of training on 10 people (1)",
         ]
-        assert rows[f"worst of 4 crops, {name} (from the whole picture)"]["value"] >= 32
+        assert rows[f"worst of 4 64-px crops, {name} (from whole pictures)"]["value"] >= 32
 
 
 def test_a_folder_without_shards_is_refused(tmp_path: Path):
