@@ -25,7 +25,9 @@ import click
 from PIL import Image
 
 from benchmarks.comparison import Row, report, take_turns
+from benchmarks.input_pipeline import make_batches
 from benchmarks.made_up import LARGE, SMALL, made_up_pictures
+from hourglass.config import Config
 from hourglass.console import command
 from tools import cluster
 from tools.build_tfrecords import build
@@ -229,17 +231,23 @@ def measure_growth(source: Source) -> list[Row]:
         return growth_rows(counts, list(take_turns(sides, rounds=ROUNDS).values()))
 
 
-def measure_stores(source: Source) -> Row:
-    """Bytes that each store keeps of a person."""
-    kilobytes = {}
+def measure_stores(source: Source) -> list[Row]:
+    """What each store keeps of a person, and how fast training reads it."""
+    kilobytes, sides = {}, {}
     with new_folders() as new_folder:
         for store in ("whole", "crop"):
-            summary = build(source.annotations, source.images, output=new_folder(), store=store)
+            folder = new_folder()
+            summary = build(source.annotations, source.images, output=folder, store=store)
             size = sum(shard.size for shard in summary.manifest.shards.values())
             kilobytes[store] = size / source.people / 1000
-    whole, crop = kilobytes["whole"], kilobytes["crop"]
-    what = f"{source.name}, a record with --store crop; limit: whole"
-    return Row(what, crop, "kB", whole, whole / crop)
+            sides[store] = make_batches(f"{folder}/train*", Config())
+        seconds = take_turns(sides, rounds=ROUNDS)
+    rows = []
+    for what, unit, used in (("a record", "kB", kilobytes), ("an epoch", "s", seconds)):
+        whole, crop = used["whole"], used["crop"]
+        what = f"{source.name}, {what} with --store crop; limit: whole"
+        rows.append(Row(what, crop, unit, whole, whole / crop))
+    return rows
 
 
 @click.command()
@@ -282,7 +290,8 @@ def main(data: Path | None, pictures: int, output: Path | None) -> None:
             Row("a worker's memory", memory, "MB", MEMORY_LIMIT, MEMORY_LIMIT / memory, ">= 1"),
         ]
         with cluster.started(None, None):
-            rows += [*map(measure_stores, sources), *measure_growth(small)]
+            rows += [row for source in sources for row in measure_stores(source)]
+            rows += measure_growth(small)
     report("builder", rows, output=output)
 
 
