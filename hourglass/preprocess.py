@@ -136,9 +136,6 @@ class Preprocessor:
         height: np.ndarray,
         width: np.ndarray,
     ) -> tuple[np.ndarray, ...]:
-        matrix = augment.crop_matrices(center, scale, size=self._size)
-        colours = augment.tint(np.ones((len(scale), 3)), np.zeros(len(scale)))
-        hiding = np.zeros((len(scale), 3))
         if self._training:
             choices, rng = self._config.augment, np.random.default_rng(seed)
             matrix = augment.random_crop_matrices(
@@ -157,6 +154,10 @@ class Preprocessor:
             hiding = augment.random_hiding(
                 len(scale), size=self._size, largest=choices.cutout, rng=rng
             )
+        else:
+            matrix = augment.crop_matrices(center, scale, size=self._size)
+            colours = augment.tint(np.ones((len(scale), 3)), np.zeros(len(scale)))
+            hiding = np.zeros((len(scale), 3))
         return (
             *plan_decoding(matrix, np.stack([height, width], axis=-1), size=self._size),
             colours,

@@ -212,6 +212,12 @@ def test_a_box_without_area_is_refused(box: Box):
             refuse()
 
 
+def test_a_box_beyond_all_pictures_is_refused():
+    for box in ((1e10, 0, 1, 1), (0, -1e10, 1, 1), (0, 0, 1e10, 1)):
+        with pytest.raises(ValueError, match=r"^here: box .* x y w h must be at most 1e\+09 px$"):
+            require_box(box, where="here")
+
+
 @pytest.mark.parametrize(
     "box", [(0, 0, 30, 20), (29, 19, 5, 5), (-4, -4, 5, 5), (-100, -100, 300, 300), (3, 4, 0.5, 1)]
 )

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from hourglass.geometry import crop_side
+from hourglass.geometry import WINDOW_MARGIN, crop_side
 from hourglass.pictures import JPEG_BLOCK, MIN_SIDE, Region
 from hourglass.records import Person
 
@@ -21,10 +21,6 @@ REACH = 0.96
 A crop turned by any angle, of a side changed by up to `scale` and a centre moved by up to `shift`
 (`hourglass.config.AugmentConfig`), reaches (1 + scale) · (√½ + shift) sides: 0.946 in the presets.
 """
-
-MARGIN = 2
-"""Pixels kept beyond: one that bilinear sampling mixes in, and one because a decoder guesses the
-colour of a picture's outermost pixels."""
 
 
 def reachable_region(person: Person, *, height: int, width: int) -> Region:
@@ -41,7 +37,7 @@ def reachable_region(person: Person, *, height: int, width: int) -> Region:
     Returns:
         Of `MIN_SIDE` px or more along each side.
     """
-    reach = REACH * float(crop_side(person.scale)) + MARGIN
+    reach = REACH * float(crop_side(person.scale)) + WINDOW_MARGIN
     left, right = _span(float(person.center[0]), reach, width)
     top, bottom = _span(float(person.center[1]), reach, height)
     return Region(left, top, right, bottom)
