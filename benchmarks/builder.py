@@ -252,7 +252,9 @@ def measure_stores(source: Source) -> list[Row]:
 
 @click.command()
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Small pictures. [default: drawn ones]"
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Small pictures, in MPII's layout. [default: made-up ones]",
 )
 @click.option(
     "--pictures",
