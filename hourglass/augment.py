@@ -145,17 +145,18 @@ def random_hiding(count: int, *, size: int, largest: float, rng: np.random.Gener
     return size * rng.random((count, 3)) * [1.0, 1.0, largest]
 
 
-def colour(image: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def colour(image: np.ndarray, colours: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Maps each pixel's colour, rounds, and cuts off at black and white.
 
     Args:
         image: (H, W, 3) uint8.
         colours: (3, 4), one of `tint`'s.
+        out: Where the result goes, (H, W, 3) uint8; default: a new array.
 
     Returns:
         (H, W, 3) uint8.
     """
-    return cv2.transform(image, colours)
+    return cv2.transform(image, colours, dst=out)
 
 
 def cutout(image: np.ndarray, hiding: np.ndarray) -> np.ndarray:

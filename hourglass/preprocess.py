@@ -1,8 +1,8 @@
 """From shards to batches: crop, augment, draw targets, shuffle, and never lose a person.
 
 Three steps make an example: *plan* decides for a block of records at once what each crop shows
-and how it is changed, *render* decodes and samples one person's pixels, *draw* makes a batch's
-heatmaps. The operations themselves are level-1 rooms (`geometry`, `augment`, `heatmaps`,
+and how it is changed, *render* decodes and samples the pixels of a few people, *draw* makes a
+batch's heatmaps. The operations themselves are level-1 rooms (`geometry`, `augment`, `heatmaps`,
 `records`); here they are put together into `tf.data` pipelines.
 """
 
@@ -20,6 +20,7 @@ from hourglass.config import STRIDE, Config
 from hourglass.geometry import (
     MAX_REDUCTION,
     apply_affine,
+    crop_side,
     pixels_per_crop_pixel,
     reduction,
     sample,
@@ -29,29 +30,33 @@ from hourglass.geometry import (
     window_matrix,
 )
 from hourglass.heatmaps import encode_heatmaps
-from hourglass.records import parse_examples
+from hourglass.records import Person, parse_examples, to_example
 from hourglass.shards import count_people, find_shards, naming_damage
 from hourglass.skeleton import MPII
 
 BLOCK = 64
 """Records planned at once: enough that a plan costs next to nothing, little memory."""
 
+TOGETHER = 8
+"""People rendered by one call into Python at most: enough that the call costs little, and few
+enough that a batch still is shared out among cores."""
+
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 
-class Crop(NamedTuple):
-    """What becomes of a record; of a block, every tensor has one more axis in front.
+class Crops(NamedTuple):
+    """What becomes of N records.
 
     Attributes:
-        encoded: () string, the picture as RGB JPEG.
-        halvings: () int32, how often the picture is halved while it is decoded, 0 to 3.
-        window: (4,) int32, first pixel and extent (y, x, height, width) to be decoded, px of the
+        encoded: (N,) string, the pictures as RGB JPEG.
+        halvings: (N,) int32, how often each picture is halved while it is decoded, 0 to 3.
+        window: (N, 4) int32, first pixel and extent (y, x, height, width) to be decoded, px of the
             halved picture.
-        matrix: (2, 3) float64 from the window to crop px.
-        colours: (3, 4) float64 as of `augment.tint`.
-        hiding: (3,) float64 as of `augment.random_hiding`.
-        cells: (16, 2) float32, the joints on the heatmap grid.
-        labelled: (16,) bool.
+        matrix: (N, 2, 3) float64 from the window to crop px.
+        colours: (N, 3, 4) float64 as of `augment.tint`.
+        hiding: (N, 3) float64 as of `augment.random_hiding`.
+        cells: (N, 16, 2) float32, the joints on the heatmap grid.
+        labelled: (N, 16) bool.
     """
 
     encoded: tf.Tensor
@@ -93,12 +98,13 @@ class Preprocessor:
         """
         if self._training and seed is None:
             raise ValueError("training examples need a seed, a (2,) integer tensor")
-        block = self.plan(
+        crops = self.plan(
             tf.zeros(2, tf.int64) if seed is None else seed, tf.expand_dims(serialized, 0)
         )
-        return self.draw(*self.render(Crop(*(column[0] for column in block))))
+        image, heatmaps, weights = self.draw(*self.render(crops))
+        return image[0], heatmaps[0], weights[0]
 
-    def plan(self, seed: tf.Tensor, serialized: tf.Tensor) -> Crop:
+    def plan(self, seed: tf.Tensor, serialized: tf.Tensor) -> Crops:
         """Decides what the crops of N records show.
 
         Args:
@@ -124,7 +130,7 @@ class Preprocessor:
         shapes = [(), (4,), (2, 3), (3, 4), (3,), (joints, 2), (joints,)]
         for column, shape in zip(planned, shapes, strict=True):
             column.set_shape((serialized.shape[0], *shape))
-        return Crop(person["encoded"], *planned)
+        return Crops(person["encoded"], *planned)
 
     def _plan(
         self,
@@ -166,37 +172,39 @@ class Preprocessor:
             labelled,
         )
 
-    def render(self, crop: Crop) -> Example:
-        """One person's pixels: decodes the window that the crop shows, and samples it.
+    def render(self, crops: Crops) -> Example:
+        """The pixels of a few people: decodes the windows that their crops show, and samples them.
+
+        Args:
+            crops: Of K people, a number that the tensors' shapes tell.
 
         Returns:
-            image (S, S, 3) uint8; the crop's cells and labelled.
+            image (K, S, S, 3) uint8; the crops' cells and labelled.
         """
-        picture = tf.switch_case(
-            crop.halvings,
-            [
-                lambda ratio=2**number: tf.raw_ops.DecodeAndCropJpeg(
-                    contents=crop.encoded, crop_window=crop.window, channels=3, ratio=ratio
-                )
-                for number in range(MAX_REDUCTION.bit_length())
-            ],
+        people = zip(
+            *(tf.unstack(column) for column in (crops.encoded, crops.halvings, crops.window)),
+            strict=True,
         )
+        pictures = [_decode(*person) for person in people]
         # OpenCV is several times as fast as TensorFlow's own operations.
         image = tf.numpy_function(
             self._render,
-            [picture, crop.matrix, crop.colours, crop.hiding],
+            [crops.matrix, crops.colours, crops.hiding, *pictures],
             tf.uint8,
             stateful=False,
         )
-        return tf.ensure_shape(image, (self._size, self._size, 3)), crop.cells, crop.labelled
+        shape = (len(pictures), self._size, self._size, 3)
+        return tf.ensure_shape(image, shape), crops.cells, crops.labelled
 
     def _render(
-        self, picture: np.ndarray, matrix: np.ndarray, colours: np.ndarray, hiding: np.ndarray
+        self, matrix: np.ndarray, colours: np.ndarray, hiding: np.ndarray, *pictures: np.ndarray
     ) -> np.ndarray:
-        image = sample(picture, matrix, size=self._size)
-        if not self._training:
-            return image
-        return augment.cutout(augment.colour(image, colours), hiding)
+        images = np.empty((len(pictures), self._size, self._size, 3), np.uint8)
+        for person, picture in enumerate(pictures):
+            image = sample(picture, matrix[person], size=self._size)
+            augment.colour(image, colours[person], out=images[person])
+            augment.cutout(images[person], hiding[person])
+        return images
 
     def draw(self, image: tf.Tensor, cells: tf.Tensor, labelled: tf.Tensor) -> Example:
         """The targets of one example or of a batch.
@@ -218,6 +226,19 @@ class Preprocessor:
         return image, heatmaps, tf.cast(labelled, tf.float32)
 
 
+def _decode(encoded: tf.Tensor, halvings: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """One person's part of a JPEG, (H, W, 3) uint8; the arguments as of `Crops`."""
+    return tf.switch_case(
+        halvings,
+        [
+            lambda ratio=2**number: tf.raw_ops.DecodeAndCropJpeg(
+                contents=encoded, crop_window=window, channels=3, ratio=ratio
+            )
+            for number in range(MAX_REDUCTION.bit_length())
+        ],
+    )
+
+
 def plan_decoding(
     matrix: np.ndarray, shape: np.ndarray, *, size: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -229,7 +250,7 @@ def plan_decoding(
         size: Side of the crops, px.
 
     Returns:
-        `Crop`'s halvings (N,) int32, window (N, 4) int32 and matrix (N, 2, 3) float64.
+        `Crops`' halvings (N,) int32, window (N, 4) int32 and matrix (N, 2, 3) float64.
     """
     factor = reduction(pixels_per_crop_pixel(matrix))
     first, extent = window(matrix, shape, size=size, factor=factor)
@@ -313,11 +334,7 @@ def training_dataset(
         )
 
     planned = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
-    sample_in_one_thread()
-    rendered = planned.unbatch().map(preprocessor.render, num_parallel_calls=tf.data.AUTOTUNE)
-    dataset = rendered.batch(batch_size, drop_remainder=True).map(preprocessor.draw)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps * epochs))
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = _batches(planned, preprocessor, batch_size=batch_size, count=steps * epochs)
     return _with_options(clock.watch(dataset) if clock else dataset)
 
 
@@ -372,27 +389,56 @@ def validation_dataset(
     """
     config = config or Config()
     paths = find_shards(pattern)
+    people = count_people(paths)
     batch_size = batch_size or config.train.batch_size
+    count = -(-people // batch_size)
+
     preprocessor = Preprocessor(config, training=False)
     no_seed = tf.zeros(2, tf.int64)
+    nobody = tf.data.Dataset.from_tensors(_nobody()).repeat(count * batch_size - people)
     planned = (
         tf.data.TFRecordDataset(paths)
+        .concatenate(nobody)
         .batch(BLOCK)
         .map(lambda records: preprocessor.plan(no_seed, records))
     )
+    return _with_options(_batches(planned, preprocessor, batch_size=batch_size, count=count))
+
+
+def _nobody() -> bytes:
+    """A record of a black crop without a person."""
+    side = 16
+    joints = len(MPII.joints)
+    person = Person(
+        filename="",
+        points=np.full((joints, 2), -1, np.float32),
+        labelled=np.zeros(joints, bool),
+        center=np.full(2, side / 2, np.float32),
+        scale=side / 2 / float(crop_side(1)),
+    )
+    black = tf.io.encode_jpeg(tf.zeros((side, side, 3), tf.uint8)).numpy()
+    return to_example(person, encoded=black, height=side, width=side)
+
+
+def _batches(
+    planned: tf.data.Dataset, preprocessor: Preprocessor, *, batch_size: int, count: int
+) -> tf.data.Dataset:
+    """Batches of planned crops, in their order.
+
+    Args:
+        planned: Blocks of `Crops`, together `count` batches.
+        preprocessor: Renders and draws them.
+        batch_size: People in a batch.
+        count: How many batches there are.
+    """
     sample_in_one_thread()
-    rendered = planned.unbatch().map(
+    together = next(few for few in range(TOGETHER, 0, -1) if batch_size % few == 0)
+    rendered = planned.rebatch(together, drop_remainder=True).map(
         preprocessor.render, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    empty = tf.data.Dataset.from_tensors(
-        tuple(tf.zeros(spec.shape, spec.dtype) for spec in rendered.element_spec)
-    )
-    people = count_people(paths)
-    batches = -(-people // batch_size)
-    padded = rendered.concatenate(empty.repeat(batches * batch_size - people))
-    dataset = padded.batch(batch_size, drop_remainder=True).map(preprocessor.draw)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches))
-    return _with_options(dataset.prefetch(tf.data.AUTOTUNE))
+    dataset = rendered.rebatch(batch_size, drop_remainder=True).map(preprocessor.draw)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def _with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:

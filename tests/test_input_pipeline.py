@@ -19,8 +19,9 @@ FEW = Config(NetworkConfig(depth=1, input_size=16), train=TrainConfig(batch_size
 
 def test_both_sides_go_through_everybody(tmp_path: Path):
     pattern = made_up_shards(tmp_path, people=10, size=SMALL)
-    assert decode_whole(pattern)() == 10
+    assert decode_whole(pattern, epochs=3)() == 30
     assert make_batches(pattern, FEW)() == 2  # what does not fill a batch is dropped
+    assert make_batches(pattern, FEW, epochs=3)() == 6
 
 
 def test_psnr_is_golden():

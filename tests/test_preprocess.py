@@ -14,7 +14,7 @@ import tensorflow as tf
 from hourglass import geometry, preprocess
 from hourglass.config import AugmentConfig, Config, DataConfig, NetworkConfig, TrainConfig
 from hourglass.preprocess import (
-    Crop,
+    Crops,
     InputClock,
     Preprocessor,
     load_people,
@@ -93,11 +93,11 @@ def crop_from_jpeg(encoded: bytes, matrix: np.ndarray, *, size: int = SIZE) -> n
     """A crop as the pipeline makes it, by a matrix of the test's own."""
     shape = tf.io.extract_jpeg_shape(encoded).numpy()[None, :2]
     preprocessor = Preprocessor(Config(NetworkConfig(input_size=size, depth=1)), training=False)
-    planned = [column[0] for column in plan_decoding(matrix[None], shape, size=size)]
-    unchanged = np.eye(3, 4), np.zeros(3)
-    nobody = np.zeros((16, 2), np.float32), np.zeros(16, bool)
-    crop = Crop(*map(tf.constant, (encoded, *planned, *unchanged, *nobody)))
-    return preprocessor.render(crop)[0].numpy()
+    planned = plan_decoding(matrix[None], shape, size=size)
+    unchanged = np.eye(3, 4)[None], np.zeros((1, 3))
+    nobody = np.zeros((1, 16, 2), np.float32), np.zeros((1, 16), bool)
+    crops = Crops(*map(tf.constant, ([encoded], *planned, *unchanged, *nobody)))
+    return preprocessor.render(crops)[0][0].numpy()
 
 
 def batches(dataset: tf.data.Dataset) -> list[Any]:
@@ -528,6 +528,14 @@ def test_a_validation_batch_can_have_another_size(
     made = batches(validation_dataset(f"{shards}/validation*", config, batch_size=batch_size))
     assert [len(batch[0]) for batch in made] == [batch_size] * count
     assert sum(batch[2].any(axis=1).sum() for batch in made) == 9
+
+
+@pytest.mark.parametrize("batch_size", [2, 9, 11])
+def test_people_look_the_same_in_batches_of_any_size(shards: Path, config: Config, batch_size: int):
+    alone = rows(validation_dataset(f"{shards}/validation*", config, batch_size=1))
+    together = rows(validation_dataset(f"{shards}/validation*", config, batch_size=batch_size))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other[:9])
 
 
 def test_shards_without_people_are_refused(tmp_path: Path):
