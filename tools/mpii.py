@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +30,14 @@ LARGEST = 1e6
 
 MISSING = (-1.0, -1.0)
 """What a joint without label reads in the file, and in a `Person`."""
+
+NUMBERS: dict[str, tuple[int, ...]] = {
+    "joints": (len(MPII.joints), 2),
+    "joints_vis": (len(MPII.joints),),
+    "center": (2,),
+    "scale": (),
+}
+"""An entry's fields of numbers, and their shapes."""
 
 
 def find_annotations(folder: Path) -> dict[str, Path]:
@@ -70,39 +77,91 @@ def read_people(path: Path) -> list[Person]:
         raise ValueError(f"{path}: not JSON ({error})") from error
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: must be a list of people, got {_short(entries)}")
-    return [_person(entry, f"{path}: person {index}") for index, entry in enumerate(entries)]
+    return _to_people(*(_plain_columns(entries) or _checked_columns(entries, str(path))))
 
 
-def _person(entry: Any, where: str) -> Person:
+class _Columns(NamedTuple):
+    """Entries field by field, as the file has them."""
+
+    images: list[str]
+    joints: np.ndarray
+    joints_vis: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+
+
+def _to_people(
+    images: list[str], joints: np.ndarray, _: np.ndarray, center: np.ndarray, scale: np.ndarray
+) -> list[Person]:
+    labelled = ~(joints == MISSING).all(axis=-1)
+    points = np.where(labelled[..., None], joints - FIRST_PIXEL, MISSING).astype(np.float32)
+    center = center - FIRST_PIXEL
+    center[:, 1] += CENTER_SHIFT * scale
+    rows = zip(images, points, labelled, center.astype(np.float32), scale.tolist(), strict=True)
+    return [Person(*row) for row in rows]
+
+
+def _plain_columns(entries: list[Any]) -> _Columns | None:
+    """All entries at once, in a fraction of the time, if nothing is wrong with any.
+
+    None leaves it to `_checked_columns` to say what is.
+    """
+    try:
+        images = [entry["image"] for entry in entries]
+        values = [[entry[field] for entry in entries] for field in NUMBERS]
+    except (KeyError, TypeError):
+        return None
+    columns = [
+        _plain_numbers(value, (len(entries), *shape))
+        for value, shape in zip(values, NUMBERS.values(), strict=True)
+    ]
+    if not all(map(_is_file_name, images)) or any(column is None for column in columns):
+        return None
+    plain = _Columns(images, *columns)  # type: ignore[arg-type]
+    return plain if (plain.scale.astype(np.float32) > 0).all() else None
+
+
+def _plain_numbers(value: list[Any], shape: tuple[int, ...]) -> np.ndarray | None:
+    """Nested lists as float64, if they are of this shape and hold numbers within the limits."""
+    flat = value
+    for length in shape[1:]:
+        if {*map(type, flat)} != {list} or {*map(len, flat)} != {length}:
+            return None
+        flat = [*itertools.chain.from_iterable(flat)]
+    if not {*map(type, flat)} <= {int, float}:
+        return None
+    try:
+        numbers = np.array(flat, np.float64).reshape(shape)
+    except OverflowError:
+        return None
+    return numbers if (np.abs(numbers) <= LARGEST).all() else None
+
+
+def _checked_columns(entries: list[Any], path: str) -> _Columns:
+    rows = [_checked(entry, f"{path}: person {index}") for index, entry in enumerate(entries)]
+    images, *columns = zip(*rows, strict=True)
+    return _Columns(list(images), *map(np.array, columns))
+
+
+def _checked(entry: Any, where: str) -> tuple[Any, ...]:
+    """One entry's fields."""
     if not isinstance(entry, dict):
         raise ValueError(f"{where}: must be an object, got {_short(entry)}")
-    for field in ("image", "joints", "joints_vis", "center", "scale"):
+    for field in ("image", *NUMBERS):
         if field not in entry:
             raise ValueError(f"{where}: field {field!r} is missing")
     image = entry["image"]
     if not _is_file_name(image):
         raise ValueError(f"{where}: 'image' is {_short(image)}, it must be a file name")
-    joints = _numbers(entry["joints"], (len(MPII.joints), 2), "joints", where)
-    _numbers(entry["joints_vis"], (len(MPII.joints),), "joints_vis", where)
-    center = _numbers(entry["center"], (2,), "center", where)
-    scale = float(_numbers(entry["scale"], (), "scale", where))
+    numbers = [_numbers(entry[field], shape, field, where) for field, shape in NUMBERS.items()]
+    scale = float(numbers[-1])
     if np.float32(scale) <= 0:
         raise ValueError(f"{where}: 'scale' is {scale}, it must be above 0 (height / 200 px)")
-    labelled = ~(joints == MISSING).all(axis=1)
-    return Person(
-        filename=image,
-        points=np.where(labelled[:, None], joints - FIRST_PIXEL, MISSING).astype(np.float32),
-        labelled=labelled,
-        center=(center - FIRST_PIXEL + (0, CENTER_SHIFT * scale)).astype(np.float32),
-        scale=scale,
-    )
+    return image, *numbers
 
 
 def _numbers(value: Any, shape: tuple[int, ...], field: str, where: str) -> np.ndarray:
     """`value` as float64 of exactly this shape, every number finite."""
-    numbers = _plain_numbers(value, shape)
-    if numbers is not None:
-        return numbers
     if not shape:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ValueError(f"{where}: {field!r} has {_short(value)}, it must be a number")
@@ -110,24 +169,11 @@ def _numbers(value: Any, shape: tuple[int, ...], field: str, where: str) -> np.n
             raise ValueError(
                 f"{where}: {field!r} has {_short(value)}, it must be finite and {LARGEST:g} or less"
             )
-        return np.float64(value)  # type: ignore[return-value]
+        return np.array(value, np.float64)
     if not isinstance(value, list) or len(value) != shape[0]:
         count = f"{len(value)} entries" if isinstance(value, list) else _short(value)
         raise ValueError(f"{where}: {field!r} has {count}, it must have {shape[0]}")
     return np.array([_numbers(entry, shape[1:], field, where) for entry in value])
-
-
-def _plain_numbers(value: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The same at once, if nothing is wrong; None leaves it to `_numbers` to find what is."""
-    rows = value if len(shape) == 2 else [value] if len(shape) == 1 else None
-    if not isinstance(rows, list) or {*map(type, rows)} != {list}:
-        return None
-    flat = [*itertools.chain.from_iterable(rows)]
-    if not {*map(type, flat)} <= {int, float} or {*map(len, rows)} != {shape[-1]}:
-        return None
-    if len(flat) != math.prod(shape) or not all(map(LARGEST.__ge__, map(abs, flat))):
-        return None
-    return np.array(flat, np.float64).reshape(shape)
 
 
 def _is_file_name(value: Any) -> bool:
