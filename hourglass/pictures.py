@@ -181,7 +181,8 @@ def read_bytes(path: str | Path) -> bytes:
         ValueError: If it is missing, empty or cannot be read.
     """
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            data = file.read()
     except OSError as error:
         raise ValueError(f"{path}: picture cannot be read ({error.strerror})") from error
     if not data:

@@ -71,6 +71,8 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
     Returns:
         The same bytes for the same input, always.
     """
+    x, y = np.ascontiguousarray(person.points.T, "<f4")
+    center_x, center_y = person.center.tolist()
     visibility = np.where(person.labelled, LABELLED, NOT_LABELLED).tolist()
     values: tuple[bytes, ...] = (
         _bytes_feature(encoded),
@@ -78,12 +80,12 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
         _int_feature([height]),
         _int_feature([width]),
         _int_feature([3]),
-        _float_feature(person.points[:, 0]),
-        _float_feature(person.points[:, 1]),
+        _float_feature(x.tobytes()),
+        _float_feature(y.tobytes()),
         _int_feature(visibility),
-        _float_feature(person.center[:1]),
-        _float_feature(person.center[1:]),
-        _float_feature(np.array([person.scale])),
+        _float_feature(struct.pack("<f", center_x)),
+        _float_feature(struct.pack("<f", center_y)),
+        _float_feature(struct.pack("<f", person.scale)),
     )
     entries = [
         _field(1, key + _field(2, value)) for key, value in zip(_keys(), values, strict=True)
@@ -157,6 +159,10 @@ def masked_checksum(data: bytes) -> bytes:
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
 
 
+_TAGS = [bytes((number << 3 | 2,)) for number in range(16)]
+"""How length-delimited fields begin, by their number."""
+
+
 def _varint(number: int) -> bytes:
     if number <= 0x7F:
         return bytes((number,))
@@ -169,17 +175,19 @@ def _varint(number: int) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited protocol buffer field."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+    """A length-delimited protocol buffer field, `number` below 16."""
+    return _TAGS[number] + _varint(len(content)) + content
 
 
 def _bytes_feature(value: bytes) -> bytes:
     return _field(1, _field(1, value))
 
 
-def _float_feature(values: np.ndarray) -> bytes:
-    return _field(2, _field(1, np.asarray(values, "<f4").tobytes()))
+def _float_feature(values: bytes) -> bytes:
+    """A list of float32, given as the bytes that they are stored as."""
+    return _field(2, _field(1, values))
 
 
 def _int_feature(values: list[int]) -> bytes:
-    return _field(3, _field(1, b"".join(map(_varint, values))))
+    short = max(values) <= 0x7F
+    return _field(3, _field(1, bytes(values) if short else b"".join(map(_varint, values))))

@@ -148,15 +148,16 @@ def _picture_signatures(images: Path, people: dict[str, list[Person]]) -> dict[s
     """Size and time of every picture: cheap to read, and different once a picture changes."""
     if not images.is_dir():
         raise ValueError(f"{images}: no such folder of pictures")
-    signatures = {}
-    for person in (one for group in people.values() for one in group):
-        if person.filename not in signatures:
-            try:
-                status = (images / person.filename).stat()
-                signatures[person.filename] = f"{status.st_size} {status.st_mtime_ns}"
-            except OSError:
-                signatures[person.filename] = MISSING
-    return signatures
+    names = {person.filename: None for group in people.values() for person in group}
+    return {name: _picture_signature(os.path.join(images, name)) for name in names}
+
+
+def _picture_signature(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return MISSING
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _source_hash(people: Iterable[Person], store: str, signatures: dict[str, str]) -> str:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from hourglass.pictures import Jpeg, Region, cut_jpeg, read_bytes, to_jpeg
 from hourglass.records import Person, frame, to_example
@@ -36,6 +40,21 @@ class Plan:
     people: list[Person]
     store: str
     source: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as columns: arrays of each person take most of the time to hand a task out."""
+        columns = zip(*map(_fields, self.people), strict=True)
+        names, points, labelled, centers, scales = map(list, columns)
+        arrays = np.stack(points), np.stack(labelled), np.stack(centers)
+        return _unpickled, (self.name, self.store, self.source, names, *arrays, scales)
+
+
+def _fields(person: Person) -> tuple[Any, ...]:
+    return person.filename, person.points, person.labelled, person.center, person.scale
+
+
+def _unpickled(name: str, store: str, source: str, *columns: Any) -> Plan:
+    return Plan(name, [Person(*fields) for fields in zip(*columns, strict=True)], store, source)
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,7 @@ def _records(images: Path, plan: Plan, bad: dict[str, str]) -> Iterator[bytes]:
     """The records of all people with good pictures; the reasons for others go into `bad`."""
     for filename, group in itertools.groupby(plan.people, lambda person: person.filename):
         try:
-            stored = _stored(images / filename, list(group), plan.store)
+            stored = _stored(os.path.join(images, filename), list(group), plan.store)
         except ValueError as error:
             bad[filename] = str(error)
             continue
@@ -110,17 +129,17 @@ def _records(images: Path, plan: Plan, bad: dict[str, str]) -> Iterator[bytes]:
             yield frame(example)
 
 
-def _stored(path: Path, people: list[Person], store: str) -> list[tuple[Person, Jpeg]]:
+def _stored(path: str, people: list[Person], store: str) -> list[tuple[Person, Jpeg]]:
     """The people of one picture, each with what is kept of it."""
     data = read_bytes(path)
-    whole = to_jpeg(data, where=str(path))
+    whole = to_jpeg(data, where=path)
     if store == "whole":
         return [(person, whole) for person in people]
     regions = [
         reachable_region(person, height=whole.height, width=whole.width) for person in people
     ]
     parts = sorted({*regions} - {Region(0, 0, whole.width, whole.height)})
-    cuts = dict(zip(parts, cut_jpeg(data, parts, where=str(path)), strict=True)) if parts else {}
+    cuts = dict(zip(parts, cut_jpeg(data, parts, where=path), strict=True)) if parts else {}
     stored = []
     for person, region in zip(people, regions, strict=True):
         cut = cuts.get(region, whole)
