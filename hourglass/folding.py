@@ -1,8 +1,9 @@
 """BatchNorm made part of the convolutions around it, for networks that only predict.
 
 A trained BatchNorm is a scale and an offset per channel. Behind a convolution both go into its
-kernel and bias (Jacob et al., CVPR 2018, section 3.2), and elsewhere they become one product and
-one sum: the same heatmaps up to rounding, in less time.
+kernel and bias (Jacob et al., CVPR 2018, section 3.2). Before a ReLU and a convolution, the scale
+goes into that one's kernel, as `relu(s x + t) = s relu(x + t / s)` for s > 0, and a sum is left.
+Elsewhere a product and a sum are. The same heatmaps up to rounding, in less time.
 """
 
 from __future__ import annotations
@@ -27,16 +28,21 @@ def folded(network: keras.Model) -> Callable[[Any], Any]:
         From what the network takes to what it gives. Nothing in it is compiled yet.
     """
     replaced: dict[str, Operation] = {}
+    convolutions: dict[str, _Convolution] = {}
     outputs = {id(tensor) for tensor in network.outputs}
-    for norm in network.layers:
-        if _can_go(norm):
-            scale, offset = _scale_and_offset(norm)
-            convolution = _convolution_before(norm, outputs)
-            if convolution is None:
-                replaced[norm.name] = _per_channel(scale, offset)
-            else:
-                replaced[convolution.name] = _folded_convolution(convolution, scale, offset)
-                replaced[norm.name] = _unchanged
+    for norm in filter(_can_go, network.layers):
+        scale, offset = _scale_and_offset(norm)
+        before, after = _convolution_before(norm, outputs), _convolution_after(norm, outputs)
+        if before is not None:
+            _found(before, convolutions).change_outputs(scale, offset)
+            replaced[norm.name] = _unchanged
+        elif after is not None and (scale > 0).all():
+            _found(after, convolutions).scale_inputs(scale)
+            replaced[norm.name] = _plus(offset / scale)
+        else:
+            replaced[norm.name] = _per_channel(scale, offset)
+    for name, convolution in convolutions.items():
+        replaced[name] = convolution.operation()
 
     def predict(images: Any) -> Any:
         # Keras's own walk over a graph is not public; a copy of the graph takes a second to make.
@@ -68,15 +74,41 @@ def _convolution_before(norm: layers.Layer, outputs: set[int]) -> layers.Layer |
     """
     taken = norm._inbound_nodes[0].input_tensors[0]
     before = taken._keras_history.operation
-    foldable = (
-        isinstance(before, layers.Conv2D | layers.DepthwiseConv2D)
-        and len(before._inbound_nodes) == len(before._outbound_nodes) == 1
-        and id(taken) not in outputs
-        and before.activation is keras.activations.linear
-        and before.data_format == "channels_last"
-        and before.compute_dtype == "float32"
+    kinds = layers.Conv2D | layers.DepthwiseConv2D
+    alone = isinstance(before, kinds) and len(before._outbound_nodes) == 1
+    return before if alone and id(taken) not in outputs and _can_change(before) else None
+
+
+def _convolution_after(norm: layers.Layer, outputs: set[int]) -> layers.Layer | None:
+    """The convolution that takes, through a ReLU, this BatchNorm's output alone, if there is one.
+
+    Args:
+        norm: The BatchNorm.
+        outputs: Identities of what the network gives, which must stay as it is.
+    """
+    relu = _taker(norm, outputs)
+    if not isinstance(relu, layers.ReLU):
+        return None
+    plain = relu.max_value is None and relu.negative_slope == relu.threshold == 0
+    after = _taker(relu, outputs) if plain else None
+    whole = isinstance(after, layers.Conv2D) and after.groups == 1
+    return after if whole and _can_change(after) else None
+
+
+def _taker(layer: layers.Layer, outputs: set[int]) -> Any:
+    """What alone takes a layer's output, if that is so."""
+    alone = len(layer._inbound_nodes) == len(layer._outbound_nodes) == 1
+    return layer._outbound_nodes[0].operation if alone and id(layer.output) not in outputs else None
+
+
+def _can_change(convolution: layers.Layer) -> bool:
+    """Whether a convolution is in float32, used once, and linear; its channels come last."""
+    return (
+        len(convolution._inbound_nodes) == 1
+        and convolution.activation is keras.activations.linear
+        and convolution.data_format == "channels_last"
+        and convolution.compute_dtype == "float32"
     )
-    return before if foldable else None
 
 
 def _scale_and_offset(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
@@ -90,31 +122,52 @@ def _scale_and_offset(norm: layers.BatchNormalization) -> tuple[np.ndarray, np.n
     return scale.astype(np.float32), (beta - mean * scale).astype(np.float32)
 
 
-def _folded_convolution(
-    convolution: layers.Layer, scale: np.ndarray, offset: np.ndarray
-) -> Operation:
-    """A convolution that scales and offsets its outputs, too."""
-    kernel = ops.convert_to_numpy(convolution.kernel)
-    depthwise = isinstance(convolution, layers.DepthwiseConv2D)
-    if convolution.use_bias:
-        offset = offset + scale * ops.convert_to_numpy(convolution.bias)
-    scaled = ops.convert_to_tensor(
-        kernel * (scale.reshape(kernel.shape[-2:]) if depthwise else scale)
-    )
-    bias = ops.convert_to_tensor(offset)
-    convolve = ops.depthwise_conv if depthwise else ops.conv
+class _Convolution:
+    """A convolution whose kernel and bias may change."""
 
-    def run(x: Any) -> Any:
-        return (
-            convolve(
+    def __init__(self, layer: layers.Layer) -> None:
+        self._layer = layer
+        self._depthwise = isinstance(layer, layers.DepthwiseConv2D)
+        self._kernel = ops.convert_to_numpy(layer.kernel)
+        self._bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else None
+
+    def scale_inputs(self, scale: np.ndarray) -> None:
+        """Gives what came of inputs times `scale` so far; not if it is depthwise."""
+        self._kernel = self._kernel * scale[:, None]
+
+    def change_outputs(self, scale: np.ndarray, offset: np.ndarray) -> None:
+        """Gives what it gave so far, times `scale`, and `offset` more."""
+        shape = self._kernel.shape[-2:] if self._depthwise else (-1,)
+        self._kernel = self._kernel * scale.reshape(shape)
+        self._bias = offset if self._bias is None else self._bias * scale + offset
+
+    def operation(self) -> Operation:
+        layer, convolve = self._layer, ops.depthwise_conv if self._depthwise else ops.conv
+        kernel = ops.convert_to_tensor(self._kernel)
+        bias = None if self._bias is None else ops.convert_to_tensor(self._bias)
+
+        def run(x: Any) -> Any:
+            outputs = convolve(
                 x,
-                scaled,
-                strides=convolution.strides,
-                padding=convolution.padding,
-                dilation_rate=convolution.dilation_rate,
+                kernel,
+                strides=layer.strides,
+                padding=layer.padding,
+                dilation_rate=layer.dilation_rate,
             )
-            + bias
-        )
+            return outputs if bias is None else outputs + bias
+
+        return run
+
+
+def _found(layer: layers.Layer, convolutions: dict[str, _Convolution]) -> _Convolution:
+    return convolutions.setdefault(layer.name, _Convolution(layer))
+
+
+def _plus(offset: np.ndarray) -> Operation:
+    term = ops.convert_to_tensor(offset)
+
+    def run(x: Any, mask: Any = None) -> Any:
+        return x + term
 
     return run
 

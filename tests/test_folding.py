@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from hourglass import folding
 from hourglass.config import NetworkConfig
 from hourglass.folding import folded
 from hourglass.network import build_network
@@ -126,3 +127,62 @@ def test_what_the_network_gives_is_not_folded(trained: Callable[[keras.Model], k
         folded(network)(images), network.predict_on_batch(images), strict=True
     ):
         np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def normed_first(
+    *,
+    kind: type[layers.Layer] = layers.Conv2D,
+    relu: dict[str, Any] | None = None,
+    **convolution: Any,
+) -> keras.Model:
+    """BatchNorm, ReLU, convolution."""
+    inputs = keras.Input((6, 6, 4))
+    middle = layers.ReLU(**relu or {})(layers.BatchNormalization()(inputs))
+    arguments = {"filters": 6} if kind is layers.Conv2D else {"depth_multiplier": 2}
+    return keras.Model(
+        inputs, kind(kernel_size=3, padding="same", **arguments | convolution)(middle)
+    )
+
+
+FEATURES = np.random.default_rng(1).normal(size=(2, 6, 6, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_a_convolution_behind_a_relu_takes_the_scale_in(
+    use_bias: bool, trained: Callable[[keras.Model], keras.Model], monkeypatch: pytest.MonkeyPatch
+):
+    network = trained(normed_first(use_bias=use_bias))
+    monkeypatch.setattr(folding, "_per_channel", None)
+    assert_same(network, FEATURES)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: normed_first(relu={"max_value": 0.5}),
+        lambda: normed_first(relu={"negative_slope": 0.1}),
+        lambda: normed_first(relu={"threshold": 0.2}),
+        lambda: normed_first(kind=layers.DepthwiseConv2D),
+        lambda: normed_first(groups=2),
+        lambda: normed_first(activation="relu"),
+    ],
+)
+def test_a_scale_that_cannot_move_stays(
+    network: Callable[[], keras.Model], trained: Callable[[keras.Model], keras.Model]
+):
+    assert_same(trained(network()), FEATURES)
+
+
+def test_a_scale_below_0_stays(trained: Callable[[keras.Model], keras.Model]):
+    network = trained(normed_first())
+    norm = network.layers[1]
+    gamma, *others = norm.get_weights()
+    norm.set_weights([gamma * [1, -1, 0, 1], *others])
+    assert_same(network, FEATURES)
+
+
+def test_a_relu_that_others_see_keeps_its_scale(trained: Callable[[keras.Model], keras.Model]):
+    inputs = keras.Input((6, 6, 4))
+    middle = layers.ReLU()(layers.BatchNormalization()(inputs))
+    network = keras.Model(inputs, layers.Add()([layers.Conv2D(4, 1)(middle), middle]))
+    assert_same(trained(network), FEATURES)
