@@ -186,3 +186,12 @@ def test_a_relu_that_others_see_keeps_its_scale(trained: Callable[[keras.Model],
     middle = layers.ReLU()(layers.BatchNormalization()(inputs))
     network = keras.Model(inputs, layers.Add()([layers.Conv2D(4, 1)(middle), middle]))
     assert_same(trained(network), FEATURES)
+
+
+@pytest.mark.parametrize("given", [1, 2])
+def test_a_given_output_keeps_its_scale(given: int, trained: Callable[[keras.Model], keras.Model]):
+    network = trained(normed_first())
+    network = keras.Model(network.input, [network.layers[given].output, network.output])
+    outputs = zip(folded(network)(FEATURES), network.predict_on_batch(FEATURES), strict=True)
+    for ours, expected in outputs:
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
