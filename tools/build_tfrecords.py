@@ -270,23 +270,30 @@ def _write_shards(
         Progress("writing shards", total=len(plans), unit="shards") as progress,
         ThreadPoolExecutor(PUBLISHERS) as pool,
     ):
-        for outcomes in cluster.in_parallel(write_shard, tasks):
-            shards, bad = dict(manifest.shards), dict(manifest.bad_pictures)
-            failures = list(pool.map(partial(_publish, output), outcomes))
-            for outcome, failure in zip(outcomes, failures, strict=True):
-                bad |= outcome.bad_pictures
-                if outcome.shard and not failure:
-                    shards[outcome.shard.name] = outcome.shard
-            manifest = replace(
-                manifest,
-                shards=dict(sorted(shards.items())),
-                bad_pictures=dict(sorted(bad.items())),
-            )
-            write_manifest(output, manifest)
-            if any(failures):
-                raise ValueError(next(filter(None, failures)))
-            progress.advance(len(outcomes))
+        try:
+            for outcomes in cluster.in_parallel(write_shard, tasks):
+                failures = list(pool.map(partial(_publish, output), outcomes))
+                manifest = _with_outcomes(manifest, outcomes, failures)
+                write_manifest(output, manifest, for_now=True)
+                if any(failures):
+                    raise ValueError(next(filter(None, failures)))
+                progress.advance(len(outcomes))
+        finally:
+            if plans:
+                write_manifest(output, manifest)
     return manifest
+
+
+def _with_outcomes(manifest: Manifest, outcomes: list[Outcome], failures: list[str]) -> Manifest:
+    """The manifest with the shards that were published, and the bad pictures that were found."""
+    shards, bad = dict(manifest.shards), dict(manifest.bad_pictures)
+    for outcome, failure in zip(outcomes, failures, strict=True):
+        bad |= outcome.bad_pictures
+        if outcome.shard and not failure:
+            shards[outcome.shard.name] = outcome.shard
+    return replace(
+        manifest, shards=dict(sorted(shards.items())), bad_pictures=dict(sorted(bad.items()))
+    )
 
 
 def _publish(output: Path, outcome: Outcome) -> str:

@@ -76,19 +76,25 @@ def read_manifest(output: Path) -> Manifest | None:
     return manifest if manifest.schema_version == SCHEMA_VERSION else None
 
 
-def write_manifest(output: Path, manifest: Manifest) -> None:
-    """Replaces the manifest in one step."""
+def write_manifest(output: Path, manifest: Manifest, *, for_now: bool = False) -> None:
+    """Replaces the manifest in one step.
+
+    Args:
+        output: Its folder.
+        manifest: What it says.
+        for_now: It is soon replaced by another: one line, and no wait until it is on the disk.
+    """
     shards = {
         name: {key: value for key, value in vars(shard).items() if key != "name"}
         for name, shard in manifest.shards.items()
     }
     values = {**vars(manifest), "shards": shards}
-    write_whole(output / MANIFEST, [(json.dumps(values, indent=1) + "\n").encode()])
-
-
-def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Writes a file that appears under its name only when it is whole and on the disk."""
-    publish(write_aside(path, chunks), path)
+    path, text = output / MANIFEST, json.dumps(values, indent=None if for_now else 1)
+    temporary = write_aside(path, [text.encode(), b"\n"])
+    if for_now:
+        temporary.replace(path)
+    else:
+        publish(temporary, path)
 
 
 def write_aside(path: Path, chunks: Iterable[bytes]) -> Path:
