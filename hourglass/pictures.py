@@ -181,7 +181,7 @@ def read_bytes(path: str | Path) -> bytes:
         ValueError: If it is missing, empty or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             data = file.read()
     except OSError as error:
         raise ValueError(f"{path}: picture cannot be read ({error.strerror})") from error
@@ -202,7 +202,8 @@ def _load(image: Image.Image, data: bytes, where: str) -> None:
         image.load()
     except DECODER_ERRORS as error:
         raise ValueError(f"{where}: picture is damaged ({error})") from error
-    if image.format == "JPEG" and data.rfind(END_OF_IMAGE) < data.rfind(START_OF_SCAN):
+    end = data.rfind(END_OF_IMAGE)
+    if image.format == "JPEG" and (end < 0 or START_OF_SCAN in data[end:]):
         raise ValueError(f"{where}: picture is damaged (the JPEG has no end)")
 
 

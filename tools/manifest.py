@@ -19,6 +19,7 @@ from hourglass.records import SCHEMA_VERSION
 MANIFEST = "manifest.json"
 TEMPORARY = ".partial"
 READ_SIZE = 2**20
+WRITE_SIZE = 2**18
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def write_aside(path: Path, chunks: Iterable[bytes]) -> Path:
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("wb", buffering=WRITE_SIZE) as file:
             for chunk in chunks:
                 file.write(chunk)
     except BaseException:
