@@ -12,7 +12,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -24,7 +23,7 @@ from typing import Any
 import click
 from PIL import Image
 
-from benchmarks.comparison import Row, report, take_turns
+from benchmarks.comparison import Row, peak_memory, report, take_turns
 from benchmarks.input_pipeline import make_batches
 from benchmarks.made_up import LARGE, SMALL, made_up_pictures
 from hourglass.config import Config
@@ -123,9 +122,9 @@ def copy_plainly(paths: list[Path], folder: Path, sync: bool = False) -> None:
 
 
 def _peak_memory() -> int:
-    """Bytes that this worker has held at most; it waits so that every worker gets a call."""
+    """Of this worker; it waits so that every worker gets a call."""
     time.sleep(0.2)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return peak_memory()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import dataclasses
 import json
 import os
 import platform
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +45,19 @@ class Row:
     limit: float | None = None
     ratio: float | None = None
     target: str = ""
+
+
+def peak_memory() -> int:
+    """Bytes that this process has held at most.
+
+    `getrusage` counts what the process that started this one held, too: Linux says it better.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return kilobytes * (1 if sys.platform == "darwin" else 1024)
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(fields["VmHWM"].split()[0]) * 1024
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +17,7 @@ import click
 import numpy as np
 from loguru import logger
 
-from benchmarks.comparison import Row, report, take_turns
+from benchmarks.comparison import Row, peak_memory, report, take_turns
 from benchmarks.made_up import LARGE, SMALL, made_up_shards
 from hourglass.config import Config, NetworkConfig, TrainConfig
 from hourglass.console import command, quiet_stderr
@@ -201,7 +200,7 @@ def training_peak(pattern: str) -> float:
     last.compile("sgd", "mse")
     batches = training_dataset(pattern, config).map(lambda image, heatmaps, _: (image, heatmaps))
     last.fit(batches, shuffle=False, verbose=0)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory() / 1e6
 
 
 @contextlib.contextmanager

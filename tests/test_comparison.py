@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import comparison
-from benchmarks.comparison import Row, report, take_turns, to_table
+from benchmarks.comparison import Row, peak_memory, report, take_turns, to_table
 
 
 def test_sides_take_turns():
@@ -70,3 +72,19 @@ def test_a_report_keeps_what_else_the_numbers_depend_on(tmp_path: Path):
     machine = json.loads(output.read_text())["machine"]
     assert machine["device"] == "NVIDIA H200"
     assert machine["cores"] >= 1
+
+
+def test_a_process_answers_for_its_own_memory_alone():
+    """`getrusage` would count the hundreds of megabytes of the one that started it."""
+    held = b"x" * 300_000_000
+
+    def peak_after(statement: str) -> int:
+        program = (
+            f"from benchmarks.comparison import peak_memory; {statement}; print(peak_memory())"
+        )
+        process = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        return int(process.stdout)
+
+    assert peak_memory() > len(held)
+    assert peak_after("pass") < 150_000_000
+    assert 150_000_000 < peak_after("held = b'x' * 150_000_000") < 300_000_000

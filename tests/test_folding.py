@@ -195,3 +195,12 @@ def test_a_given_output_keeps_its_scale(given: int, trained: Callable[[keras.Mod
     outputs = zip(folded(network)(FEATURES), network.predict_on_batch(FEATURES), strict=True)
     for ours, expected in outputs:
         np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize("size", [2, (3, 1)])
+@pytest.mark.parametrize("shape", [(6, 6, 4), (None, None, 4)])
+def test_upsampling_stays_the_same(interpolation: str, size: Any, shape: tuple[Any, ...]):
+    inputs = keras.Input(shape)
+    network = keras.Model(inputs, layers.UpSampling2D(size, interpolation=interpolation)(inputs))
+    assert_same(network, FEATURES)
