@@ -187,16 +187,14 @@ def memory_row(folder: Path) -> Row:
 def training_peak(pattern: str) -> float:
     """Megabytes that this process holds at most while it trains a small network for an epoch."""
     with quiet_stderr():
-        import keras
-
-        from hourglass.network import build_network
+        from hourglass.network import build_network, last_stack
         from hourglass.preprocess import training_dataset
     config = Config(
         NetworkConfig(stacks=1, channels=16, depth=1, input_size=64),
         train=TrainConfig(batch_size=32),
     )
     network = build_network(config.network)
-    last = keras.Model(network.input, network.output[:, -1])
+    last = last_stack(network)
     last.compile("sgd", "mse")
     batches = training_dataset(pattern, config).map(lambda image, heatmaps, _: (image, heatmaps))
     last.fit(batches, shuffle=False, verbose=0)

@@ -24,6 +24,7 @@ from hourglass.config import Config
 from hourglass.estimator import SHIPPED
 from hourglass.geometry import from_grid
 from hourglass.metadata import HEATMAPS, KEYPOINTS, SUFFIX, Metadata, to_texts
+from hourglass.network import last_stack
 from hourglass.preprocess import validation_dataset
 from hourglass.runtimes import EXTRA_FOLDER, GRAPH_FILE, SIGNATURE
 from hourglass.shards import count_people, find_shards
@@ -180,10 +181,7 @@ def serving_function(
     # Converters lose Keras's variables, and fold BatchNorm into constants only.
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    last = network.get_layer(f"heatmaps_{config.network.stacks}").output
-    model = keras.models.clone_model(
-        keras.Model(network.input, last), clone_function=_exportable_layer
-    )
+    model = keras.models.clone_model(last_stack(network), clone_function=_exportable_layer)
     side = config.network.input_size
     signature = tf.TensorSpec((batch, side, side, 3), tf.uint8, name="image")
 

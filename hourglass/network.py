@@ -76,6 +76,12 @@ def build_network(
     return keras.Model(images, keras.ops.stack(outputs, axis=1), name="hourglass")
 
 
+def last_stack(network: keras.Model) -> keras.Model:
+    """What `build_network` built, giving the last stack's heatmaps alone, (B, S/4, S/4, J)."""
+    stacks = network.output.shape[1]
+    return keras.Model(network.input, network.get_layer(f"heatmaps_{stacks}").output)
+
+
 def stem(images: keras.KerasTensor, blocks: _Blocks) -> keras.KerasTensor:
     """From a picture to features at a quarter of its side."""
     channels = blocks.config.channels

@@ -60,10 +60,11 @@ class KerasRuntime:
 
         from hourglass.checkpoint import load_model, read_calibrations
         from hourglass.folding import folded
+        from hourglass.network import last_stack
 
         network, self.config = load_model(path)
         self.calibrations = read_calibrations(path)
-        last = keras.Model(network.input, network.output[:, -1])
+        last = last_stack(network)
         compiled = keras.backend.backend() == "tensorflow"
         self._predict = _compiled(folded(last)) if compiled else last.predict_on_batch
 

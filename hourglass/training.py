@@ -19,7 +19,7 @@ from hourglass.config import Config, NetworkConfig, TrainConfig, same_layers
 from hourglass.devices import Devices
 from hourglass.encoders import VARIANTS, load_imagenet
 from hourglass.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
-from hourglass.network import build_network
+from hourglass.network import build_network, last_stack
 from hourglass.preprocess import (
     InputClock,
     load_people,
@@ -83,7 +83,7 @@ class Session:
                 self._config, self._devices, steps=self._steps, weights=self._weights
             )
             validation = validation_model(network, network.loss)
-            last_stack = keras.Model(network.input, network.output[:, -1])
+            last = last_stack(network)
             state = self._restored(network, folder) if resume else TrainingState()
         if state.epoch >= epochs:
             raise ValueError(
@@ -109,7 +109,7 @@ class Session:
                 callbacks=self._callbacks(
                     checkpoint,
                     validation=validation,
-                    last_stack=last_stack,
+                    last_stack=last,
                     board=board,
                     clock=clock,
                 ),

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from hourglass.config import NetworkConfig, preset
-from hourglass.network import build_network
+from hourglass.network import build_network, last_stack
 
 MICRO = NetworkConfig(stacks=2, channels=8, depth=1, input_size=32, joints=3)
 """The smallest network with everything in it, for tests only."""
@@ -302,3 +302,9 @@ def test_batch_statistics_are_shared_between_replicas_when_asked(synchronized: b
     norms = layers_of(network, keras.layers.BatchNormalization)
     assert {norm.synchronized for norm in norms} == {synchronized}
     assert {(norm.momentum, norm.epsilon) for norm in norms} == {(0.9, 1e-5)}
+
+
+def test_the_last_stack_alone_gives_the_last_heatmaps(micro: keras.Model, pictures: np.ndarray):
+    alone = last_stack(micro)
+    np.testing.assert_array_equal(alone(pictures), micro(pictures)[:, -1])
+    assert alone.output.shape == (None, *micro.output.shape[2:])
