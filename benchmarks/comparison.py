@@ -50,14 +50,15 @@ class Row:
 def peak_memory() -> int:
     """Bytes that this process has held at most.
 
-    `getrusage` counts what the process that started this one held, too: Linux says it better.
+    On Linux `getrusage` counts what the process that started this one held, too; `VmHWM` does not.
     """
     status = Path("/proc/self/status")
-    if not status.exists():
-        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return kilobytes * (1 if sys.platform == "darwin" else 1024)
-    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-    return int(fields["VmHWM"].split()[0]) * 1024
+    lines = status.read_text().splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -27,7 +27,7 @@ PEOPLE = 1600
 """People in the shards that are made up."""
 
 EPOCHS = 3
-"""Epochs in a turn: a pipeline's start, a tenth of a second, comes once in a training."""
+"""Epochs in a turn: a pipeline's start, some tenths of a second, comes once in a training."""
 
 GROWTH = (1, 4, 16)
 GROWING_PEOPLE = 200

@@ -17,6 +17,9 @@ from keras import layers, ops
 
 Operation = Callable[..., Any]
 
+SMALLEST_SCALE = 1e-12
+"""Of a channel whose scale goes through a ReLU: others would take its offset out of float32."""
+
 
 def folded(network: keras.Model) -> Callable[[Any], Any]:
     """A function that predicts the same as a functional network, with fewer operations.
@@ -36,7 +39,7 @@ def folded(network: keras.Model) -> Callable[[Any], Any]:
         if before is not None:
             _found(before, convolutions).change_outputs(scale, offset)
             replaced[norm.name] = _unchanged
-        elif after is not None and (scale > 0).all():
+        elif after is not None and (scale > SMALLEST_SCALE).all():
             _found(after, convolutions).scale_inputs(scale)
             replaced[norm.name] = _plus(offset / scale)
         else:
@@ -99,7 +102,7 @@ def _convolution_after(norm: layers.Layer, outputs: set[int]) -> layers.Layer | 
 
 
 def _taker(layer: layers.Layer, outputs: set[int]) -> Any:
-    """What alone takes a layer's output, if that is so."""
+    """What alone takes a layer's output; None if more do, or the network gives it."""
     alone = len(layer._inbound_nodes) == len(layer._outbound_nodes) == 1
     return layer._outbound_nodes[0].operation if alone and id(layer.output) not in outputs else None
 
@@ -135,7 +138,7 @@ class _Convolution:
         self._bias = ops.convert_to_numpy(layer.bias) if layer.use_bias else None
 
     def scale_inputs(self, scale: np.ndarray) -> None:
-        """Gives what came of inputs times `scale` so far; not if it is depthwise."""
+        """Gives what came of inputs times `scale` so far."""
         self._kernel = self._kernel * scale[:, None]
 
     def change_outputs(self, scale: np.ndarray, offset: np.ndarray) -> None:
@@ -163,7 +166,9 @@ class _Convolution:
 
 
 def _found(layer: layers.Layer, convolutions: dict[str, _Convolution]) -> _Convolution:
-    return convolutions.setdefault(layer.name, _Convolution(layer))
+    if layer.name not in convolutions:
+        convolutions[layer.name] = _Convolution(layer)
+    return convolutions[layer.name]
 
 
 def _plus(offset: np.ndarray) -> Operation:

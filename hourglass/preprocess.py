@@ -38,8 +38,8 @@ BLOCK = 64
 """Records planned at once: enough that a plan costs next to nothing, little memory."""
 
 TOGETHER = 8
-"""People rendered by one call into Python at most: enough that the call costs little, and few
-enough that a batch still is shared out among cores."""
+"""People rendered by one call into Python at most: as many as divide the batch. More gain nothing;
+one by one, as in batches of a large prime number, they take a sixth longer."""
 
 Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 

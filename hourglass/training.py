@@ -109,7 +109,7 @@ class Session:
                 callbacks=self._callbacks(
                     checkpoint,
                     validation=validation,
-                    last_stack=last,
+                    last=last,
                     board=board,
                     clock=clock,
                 ),
@@ -132,7 +132,7 @@ class Session:
         checkpoint: callbacks.Checkpoint,
         *,
         validation: keras.Model,
-        last_stack: keras.Model,
+        last: keras.Model,
         board: Path,
         clock: InputClock,
     ) -> list[keras.callbacks.Callback]:
@@ -149,7 +149,7 @@ class Session:
             callbacks.LearningRate(),
             *([callbacks.Plateau(history, factor=choices.plateau_factor)] if plateau else []),
             checkpoint,
-            callbacks.Board(board, last_stack, self._validation, self._people, input_size=size),
+            callbacks.Board(board, last, self._validation, self._people, input_size=size),
             callbacks.ShowProgress(
                 epochs=choices.epochs,
                 first_epoch=checkpoint.state.epoch,

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from hourglass import folding
@@ -129,19 +130,11 @@ def test_what_the_network_gives_is_not_folded(trained: Callable[[keras.Model], k
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-def normed_first(
-    *,
-    kind: type[layers.Layer] = layers.Conv2D,
-    relu: dict[str, Any] | None = None,
-    **convolution: Any,
-) -> keras.Model:
+def normed_first(*, relu: dict[str, Any] | None = None, **convolution: Any) -> keras.Model:
     """BatchNorm, ReLU, convolution."""
     inputs = keras.Input((6, 6, 4))
     middle = layers.ReLU(**relu or {})(layers.BatchNormalization()(inputs))
-    arguments = {"filters": 6} if kind is layers.Conv2D else {"depth_multiplier": 2}
-    return keras.Model(
-        inputs, kind(kernel_size=3, padding="same", **arguments | convolution)(middle)
-    )
+    return keras.Model(inputs, layers.Conv2D(6, 3, padding="same", **convolution)(middle))
 
 
 FEATURES = np.random.default_rng(1).normal(size=(2, 6, 6, 4)).astype(np.float32)
@@ -162,7 +155,6 @@ def test_a_convolution_behind_a_relu_takes_the_scale_in(
         lambda: normed_first(relu={"max_value": 0.5}),
         lambda: normed_first(relu={"negative_slope": 0.1}),
         lambda: normed_first(relu={"threshold": 0.2}),
-        lambda: normed_first(kind=layers.DepthwiseConv2D),
         lambda: normed_first(groups=2),
         lambda: normed_first(activation="relu"),
     ],
@@ -173,11 +165,14 @@ def test_a_scale_that_cannot_move_stays(
     assert_same(trained(network()), FEATURES)
 
 
-def test_a_scale_below_0_stays(trained: Callable[[keras.Model], keras.Model]):
+@pytest.mark.parametrize("factor", [-1, 0, 1e-20, 1e-40])
+def test_a_scale_that_cannot_be_divided_by_stays(
+    factor: float, trained: Callable[[keras.Model], keras.Model]
+):
     network = trained(normed_first())
     norm = network.layers[1]
-    gamma, *others = norm.get_weights()
-    norm.set_weights([gamma * [1, -1, 0, 1], *others])
+    gamma, beta, *statistics = norm.get_weights()
+    norm.set_weights([gamma * [1, factor, 1, 1], beta + 10, *statistics])
     assert_same(network, FEATURES)
 
 
@@ -197,10 +192,28 @@ def test_a_given_output_keeps_its_scale(given: int, trained: Callable[[keras.Mod
         np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 @pytest.mark.parametrize("size", [2, (3, 1)])
-@pytest.mark.parametrize("shape", [(6, 6, 4), (None, None, 4)])
-def test_upsampling_stays_the_same(interpolation: str, size: Any, shape: tuple[Any, ...]):
-    inputs = keras.Input(shape)
-    network = keras.Model(inputs, layers.UpSampling2D(size, interpolation=interpolation)(inputs))
-    assert_same(network, FEATURES)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_nearest_neighbours_are_one_operation(
+    size: Any, data_format: str, monkeypatch: pytest.MonkeyPatch
+):
+    inputs = keras.Input((6, 6, 4))
+    network = keras.Model(inputs, layers.UpSampling2D(size, data_format)(inputs))
+    expected = network(FEATURES)
+    monkeypatch.setattr(layers.UpSampling2D, "call", None)
+    np.testing.assert_array_equal(folded(network)(FEATURES), expected)
+
+
+def test_other_upsampling_stays():
+    inputs = keras.Input((6, 6, 4))
+    assert_same(
+        keras.Model(inputs, layers.UpSampling2D(interpolation="bilinear")(inputs)), FEATURES
+    )
+
+
+def test_pictures_of_any_size_can_be_upsampled():
+    inputs = keras.Input((None, None, 4))
+    network = keras.Model(inputs, layers.UpSampling2D()(inputs))
+    predict = tf.function(folded(network), autograph=False)
+    predict = predict.get_concrete_function(tf.TensorSpec((None, None, None, 4)))
+    np.testing.assert_array_equal(predict(tf.constant(FEATURES)), network(FEATURES))

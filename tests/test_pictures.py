@@ -174,6 +174,15 @@ def test_a_jpeg_stays_as_it_is_stored_whatever_its_exif_says():
     assert (jpeg.height, jpeg.width) == (HEIGHT, WIDTH)
 
 
+def test_the_end_of_a_jpegs_thumbnail_is_not_its_own():
+    thumbnail, picture = (encode(noise(side, side), "JPEG") for side in (16, 64))
+    segment = b"\xff\xe7" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail
+    data = picture[:2] + segment + picture[2:]
+    assert to_jpeg(data, where="a.jpg").encoded == data
+    with pytest.raises(ValueError, match=r"a\.jpg: picture is damaged"):
+        to_jpeg(data[:-2], where="a.jpg")
+
+
 def test_bytes_after_a_jpegs_end_do_not_matter():
     """Cameras add previews and notes there."""
     data = encode(noise(), "JPEG") + b"note " * 20

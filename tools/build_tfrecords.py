@@ -39,7 +39,7 @@ from tools.manifest import (
 )
 from tools.mpii import find_annotations, read_people
 from tools.regions import REACH
-from tools.shard_writer import STORES, Outcome, Plan, write_shard
+from tools.shard_writer import STORES, Outcome, Plan, picture_path, write_shard
 
 OWN_FILES = re.compile(
     rf"(train|validation)_\d+_of_\d+{re.escape(SUFFIX)}(\.\d+{re.escape(TEMPORARY)})?"
@@ -149,7 +149,7 @@ def _picture_signatures(images: Path, people: dict[str, list[Person]]) -> dict[s
     if not images.is_dir():
         raise ValueError(f"{images}: no such folder of pictures")
     names = {person.filename: None for group in people.values() for person in group}
-    return {name: _picture_signature(os.path.join(images, name)) for name in names}
+    return {name: _picture_signature(picture_path(images, name)) for name in names}
 
 
 def _picture_signature(path: str) -> str:
@@ -209,7 +209,8 @@ def _known_bad(images: Path, signatures: dict[str, str], last: Manifest | None) 
     for name, signature in sorted(signatures.items()):
         if signature == MISSING or name in before:
             try:
-                to_jpeg(read_bytes(images / name), where=str(images / name))
+                path = picture_path(images, name)
+                to_jpeg(read_bytes(path), where=path)
             except ValueError as error:
                 bad[name] = str(error)
     return bad
@@ -270,17 +271,15 @@ def _write_shards(
         Progress("writing shards", total=len(plans), unit="shards") as progress,
         ThreadPoolExecutor(PUBLISHERS) as pool,
     ):
-        try:
-            for outcomes in cluster.in_parallel(write_shard, tasks):
-                failures = list(pool.map(partial(_publish, output), outcomes))
-                manifest = _with_outcomes(manifest, outcomes, failures)
-                write_manifest(output, manifest, for_now=True)
-                if any(failures):
-                    raise ValueError(next(filter(None, failures)))
-                progress.advance(len(outcomes))
-        finally:
-            if plans:
-                write_manifest(output, manifest)
+        for outcomes in cluster.in_parallel(write_shard, tasks):
+            failures = list(pool.map(partial(_publish, output), outcomes))
+            manifest = _with_outcomes(manifest, outcomes, failures)
+            write_manifest(output, manifest, for_now=True)
+            if any(failures):
+                raise ValueError(next(filter(None, failures)))
+            progress.advance(len(outcomes))
+    if plans:
+        write_manifest(output, manifest)
     return manifest
 
 

