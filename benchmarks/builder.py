@@ -30,6 +30,7 @@ from hourglass.config import Config
 from hourglass.console import command
 from tools import cluster
 from tools.build_tfrecords import build
+from tools.mpii import find_annotations
 
 VALIDATION_SHARE = 8
 WORKERS = (1, 2)
@@ -65,11 +66,8 @@ def write_annotations(
 
 def read_entries(annotations: Path) -> list[dict[str, Any]]:
     """The people of both splits."""
-    return [
-        entry
-        for split in ("train", "validation")
-        for entry in json.loads((annotations / f"{split}.json").read_text(encoding="utf-8"))
-    ]
+    paths = find_annotations(annotations).values()
+    return [entry for path in paths for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def take(data: Path, folder: Path, *, people: int) -> Source:

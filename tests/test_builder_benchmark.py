@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
-from benchmarks.builder import Source, copy_plainly, draw, growth_rows, take
+from benchmarks.builder import Source, copy_plainly, draw, growth_rows, main, take
 from tools.mpii import find_annotations, read_people
 
 
@@ -48,3 +49,9 @@ def test_growth_is_compared_with_proportion():
     rows = growth_rows([100, 400, 1600], [1.0, 2.0, 20.0])
     assert [row.limit for row in rows] == [1.0, 4.0, 16.0]
     assert [row.ratio for row in rows] == [1.0, 2.0, 0.8]
+
+
+def test_a_folder_without_annotations_is_named(tmp_path: Path):
+    result = CliRunner().invoke(main, ["--data", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"Error: {tmp_path}: train.json is missing" in result.output
