@@ -15,9 +15,9 @@ from typing import Any
 import click
 
 from benchmarks.hold_out import hold_out
-from hourglass.config import Config, preset
 from hourglass.console import command
-from hourglass.evaluation import COLUMNS, evaluate
+from hourglass.core.config import Config, preset
+from hourglass.scoring.evaluation import COLUMNS, evaluate
 from hourglass.train import train
 
 BASE: dict[str, Any] = {

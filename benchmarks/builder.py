@@ -26,11 +26,11 @@ from PIL import Image
 from benchmarks.comparison import Row, peak_memory, report, take_turns
 from benchmarks.input_pipeline import make_batches
 from benchmarks.made_up import LARGE, SMALL, made_up_pictures
-from hourglass.config import Config
 from hourglass.console import command
-from tools import cluster
+from hourglass.core.config import Config
+from hourglass.data.building import cluster
+from hourglass.data.readers.mpii_json import find_annotations
 from tools.build_tfrecords import build
-from tools.mpii import find_annotations
 
 VALIDATION_SHARE = 8
 WORKERS = (1, 2)

@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image
 
 from hourglass.console import command, quiet_stderr
-from hourglass.estimator import PoseEstimator
-from hourglass.geometry import crop_matrix, warp
-from hourglass.pictures import decode_picture
-from hourglass.report import PANEL, draw_panel
+from hourglass.core.geometry import crop_matrix, warp
+from hourglass.inference.estimator import PoseEstimator
+from hourglass.media.pictures import decode_picture
+from hourglass.scoring.report import PANEL, draw_panel
 
 PAPER = 245
 GAP = 6
@@ -28,7 +28,7 @@ def draw_curve(run: Path, target: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from hourglass.callbacks import HISTORY, PCKH, PCKH_STRICT, VALIDATION_LOSS
+    from hourglass.training.callbacks import HISTORY, PCKH, PCKH_STRICT, VALIDATION_LOSS
 
     rows = np.genfromtxt(run / HISTORY, delimiter=",", names=True, deletechars="", dtype=None)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
@@ -49,8 +49,8 @@ def draw_strip(data: str, model: Path, target: Path, *, people: int, plain: bool
     """Labelled (above) and predicted (below) skeletons of the first validation people, as PNG."""
     import tensorflow as tf
 
-    from hourglass.records import parse_example
-    from hourglass.shards import find_shards
+    from hourglass.data.records import parse_example
+    from hourglass.data.shards import find_shards
 
     estimator = PoseEstimator.load(model)
     records = tf.data.TFRecordDataset(find_shards(data)).take(people).map(parse_example)

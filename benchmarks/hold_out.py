@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from hourglass.console import command
-from hourglass.shards import find_shards
+from hourglass.data.shards import find_shards
 
 HELD_OUT_SHARDS = 7
 """Of 64 training shards: about 750 of 6,900 people."""

@@ -19,9 +19,9 @@ from loguru import logger
 
 from benchmarks.comparison import Row, peak_memory, report, take_turns
 from benchmarks.made_up import LARGE, SMALL, made_up_shards
-from hourglass.config import Config, NetworkConfig, TrainConfig
 from hourglass.console import command, quiet_stderr
-from hourglass.shards import count_people, find_shards
+from hourglass.core.config import Config, NetworkConfig, TrainConfig
+from hourglass.data.shards import count_people, find_shards
 
 PEOPLE = 1600
 """People in the shards that are made up."""
@@ -50,7 +50,7 @@ def decode_whole(pattern: str, *, epochs: int) -> Callable[[], int]:
     """Reads the records of a pattern's shards and decodes each JPEG as it is."""
     import tensorflow as tf
 
-    from hourglass.records import parse_examples
+    from hourglass.data.records import parse_examples
 
     paths = find_shards(pattern)
 
@@ -71,7 +71,7 @@ def decode_whole(pattern: str, *, epochs: int) -> Callable[[], int]:
 
 def make_batches(pattern: str, config: Config, *, epochs: int = 1) -> Callable[[], int]:
     """Makes epochs of training batches, all augmentation on."""
-    from hourglass.preprocess import training_dataset
+    from hourglass.data.datasets import training_dataset
 
     batches = training_dataset(pattern, config, epochs=epochs)
     return lambda: int(batches.reduce(np.int64(0), lambda count, _: count + 1))
@@ -100,9 +100,9 @@ def exactness_row(name: str, pattern: str) -> Row:
     """The worst crop from a JPEG's window, against the same crop from the whole picture."""
     import tensorflow as tf
 
-    from hourglass.geometry import crop
-    from hourglass.preprocess import Preprocessor
-    from hourglass.records import parse_example
+    from hourglass.core.geometry import crop
+    from hourglass.data.datasets import Preprocessor
+    from hourglass.data.records import parse_example
 
     logger.info(f"crops, {name}")
     config = Config(NetworkConfig(input_size=COMPARED_SIZE))
@@ -187,8 +187,8 @@ def memory_row(folder: Path) -> Row:
 def training_peak(pattern: str) -> float:
     """Megabytes that this process holds at most while it trains a small network for an epoch."""
     with quiet_stderr():
-        from hourglass.network import build_network, last_stack
-        from hourglass.preprocess import training_dataset
+        from hourglass.data.datasets import training_dataset
+        from hourglass.networks.hourglass import build_network, last_stack
     config = Config(
         NetworkConfig(stacks=1, channels=16, depth=1, input_size=64),
         train=TrainConfig(batch_size=32),

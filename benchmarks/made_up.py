@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from hourglass.records import Person, frame, to_example
-from hourglass.shards import shard_name
-from hourglass.skeleton import MPII
+from hourglass.core.skeleton import MPII
+from hourglass.data.records import Person, frame, to_example
+from hourglass.data.shards import shard_name
 
 SMALL, LARGE = (300, 200), (720, 1280)
 """Height and width of pictures, px: such as sports sets hold, and MPII's usual."""

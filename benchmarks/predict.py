@@ -20,13 +20,13 @@ from loguru import logger
 from PIL import Image
 
 from benchmarks.comparison import Row, report, take_turns
-from hourglass.config import preset
 from hourglass.console import command, quiet_stderr
-from hourglass.decoding import decode_heatmaps
-from hourglass.estimator import BATCH_SIZE, SHIPPED, PoseEstimator
-from hourglass.metrics import Score, pckh
-from hourglass.pose import Box
-from hourglass.skeleton import MPII
+from hourglass.core.config import preset
+from hourglass.core.decoding import decode_heatmaps
+from hourglass.core.pose import Box
+from hourglass.core.skeleton import MPII
+from hourglass.inference.estimator import BATCH_SIZE, SHIPPED, PoseEstimator
+from hourglass.scoring.pck import Score, pckh
 
 PICTURE_SHAPE = (480, 640, 3)
 BOX: Box = (200.0, 100.0, 160.0, 320.0)
@@ -86,7 +86,7 @@ def network_rows(name: str, folder: Path, *, rounds: int) -> list[Row]:
     """Crops by the estimator's default path, against the plain network in float32."""
     logger.info(f"crops of {name}")
     with quiet_stderr():
-        from hourglass.checkpoint import load_model
+        from hourglass.modelfiles.keras_file import load_model
 
         model = save_made_up_model(name, folder)
         network, config = load_model(model)
@@ -258,7 +258,7 @@ def made_up_picture() -> np.ndarray:
 
 def made_up_people(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Points (N, 16, 2) float32, heatmap px, and their heatmaps (N, 64, 64, 16) float32."""
-    from hourglass.heatmaps import encode_heatmaps
+    from hourglass.core.heatmaps import encode_heatmaps
 
     shape = (count, len(MPII.joints), 2)
     points = np.random.default_rng(0).uniform(0, HEATMAP_SIZE - 1, shape).astype(np.float32)
@@ -268,8 +268,8 @@ def made_up_people(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def save_made_up_model(name: str, folder: Path) -> Path:
     """A model file of a preset with the weights that a training begins from."""
-    from hourglass.checkpoint import save_model
-    from hourglass.network import build_network
+    from hourglass.modelfiles.keras_file import save_model
+    from hourglass.networks.hourglass import build_network
 
     path = folder / f"{name}.keras"
     save_model(path, build_network(name), preset(name))

@@ -25,13 +25,13 @@ from benchmarks.cards import PEAKS, card_name, peak
 from benchmarks.comparison import RESULTS, Row, report, take_turns
 from benchmarks.flops import training_flops
 from benchmarks.made_up import LARGE, made_up_shards
-from hourglass.callbacks import Throughput
-from hourglass.config import PRESETS, Config, preset
 from hourglass.console import command
-from hourglass.devices import Devices, find_devices
-from hourglass.network import build_network
-from hourglass.preprocess import InputClock, training_dataset
-from hourglass.training import compiled_network, heatmap_loss
+from hourglass.core.config import PRESETS, Config, preset
+from hourglass.data.datasets import InputClock, training_dataset
+from hourglass.networks.hourglass import build_network
+from hourglass.training.callbacks import Throughput
+from hourglass.training.devices import Devices, find_devices
+from hourglass.training.run import compiled_network, heatmap_loss
 
 POLICIES = {"float32": "float32", "tf32": "float32", "bfloat16": "mixed_bfloat16"}
 """Kinds of arithmetic, and their Keras dtype policies."""

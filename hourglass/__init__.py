@@ -1,5 +1,5 @@
 """Stacked-hourglass 2D human pose: annotations → TFRecords → tf.data → network → poses.
 
 Nothing is imported here, so that `import hourglass` is free; import the room you need, such as
-`hourglass.estimator` or `hourglass.metrics`.
+`hourglass.inference.estimator` or `hourglass.scoring.pck`.
 """

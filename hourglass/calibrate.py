@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hourglass.calibration import Calibration, Reliability, fit_calibration, reliability
 from hourglass.console import command, quiet_stderr
-from hourglass.estimator import SHIPPED, default_model
-from hourglass.evaluation import Evaluation, evaluate
-from hourglass.metadata import SUFFIX
+from hourglass.core.calibration import Calibration, Reliability, fit_calibration, reliability
+from hourglass.inference.estimator import SHIPPED, default_model
+from hourglass.modelfiles.metadata import SUFFIX
+from hourglass.scoring.evaluation import Evaluation, evaluate
 
 
 def calibrate(evaluation: Evaluation) -> dict[str, Calibration]:
@@ -86,7 +86,7 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
         before, after = evaluation.reliability(kind).error, cross_checked(evaluation, kind).error
         click.echo(f"{kind:<10} expected calibration error {before:.3f} -> {after:.3f}")
     with quiet_stderr():
-        from hourglass.checkpoint import save_calibrated
+        from hourglass.modelfiles.keras_file import save_calibrated
     save_calibrated(model, target, calibrate(evaluation), compact=compact)
     click.echo(f"{len(evaluation.labels)} people of {data}, calibrated model in {target}")
 

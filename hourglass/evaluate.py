@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from hourglass.console import command, write_file
-from hourglass.estimator import default_model
-from hourglass.evaluation import evaluate, format_table, to_dict
-from hourglass.report import write_report
+from hourglass.inference.estimator import default_model
+from hourglass.scoring.evaluation import evaluate, format_table, to_dict
+from hourglass.scoring.report import write_report
 
 
 @click.command()

@@ -8,8 +8,8 @@ import click
 from loguru import logger
 
 from hourglass.console import command, quiet_stderr
-from hourglass.estimator import default_model
-from hourglass.metadata import HEATMAPS, OUTPUTS
+from hourglass.inference.estimator import default_model
+from hourglass.modelfiles.metadata import HEATMAPS, OUTPUTS
 
 FORMATS = ("saved-model", "onnx", "litert")
 QUANTIZATIONS = ("float16", "int8")
@@ -66,9 +66,9 @@ def main(
     """
     model = model or default_model()
     with quiet_stderr():
-        from hourglass.exporting import Choices, default_output, export_model
-        from hourglass.parity import compare, format_parity
-        from hourglass.shards import find_shards
+        from hourglass.data.shards import find_shards
+        from hourglass.exporting.formats import Choices, default_output, export_model
+        from hourglass.exporting.parity import compare, format_parity
 
         choices = Choices(kind, outputs, batch, quantize, calibrate)
         output = output or default_output(model, kind)

@@ -13,13 +13,11 @@ import click
 import numpy as np
 from PIL import Image
 
-from hourglass.boxes import Boxes, read_boxes, require_overlap
 from hourglass.console import Progress, command, quiet_stderr, write_file
-from hourglass.drawing import MIN_SCORE, PARTS, draw_heatmap, draw_pose
-from hourglass.estimator import PoseEstimator, default_model
-from hourglass.inputs import FILM_SUFFIXES, Inputs, find_inputs
-from hourglass.pictures import JPEG_QUALITY
-from hourglass.pipeline import (
+from hourglass.core.boxes import Boxes, read_boxes, require_overlap
+from hourglass.core.pose import Box, Pose
+from hourglass.inference.estimator import PoseEstimator, default_model
+from hourglass.inference.pipeline import (
     AHEAD,
     Failed,
     Locate,
@@ -29,9 +27,11 @@ from hourglass.pipeline import (
     see_pictures,
     whole_picture,
 )
-from hourglass.pose import Box, Pose
-from hourglass.results import Found, to_coco, to_csv, to_json, to_openpose
-from hourglass.video import CODECS, Film, FilmWriter
+from hourglass.media.drawing import MIN_SCORE, PARTS, draw_heatmap, draw_pose
+from hourglass.media.inputs import FILM_SUFFIXES, Inputs, find_inputs
+from hourglass.media.pictures import JPEG_QUALITY
+from hourglass.media.results import Found, to_coco, to_csv, to_json, to_openpose
+from hourglass.media.video import CODECS, Film, FilmWriter
 
 HEATMAP, NOTHING = "heatmap", "nothing"
 DRAWINGS = (*PARTS, HEATMAP, NOTHING)
@@ -103,7 +103,7 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
     """
 
     if detect:
-        from hourglass.detection import PeopleDetector
+        from hourglass.inference.detection import PeopleDetector
 
         detector = PeopleDetector()
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hourglass.boxes import require_overlap
 from hourglass.console import command, quiet_stderr
-from hourglass.drawing import MIN_SCORE
-from hourglass.estimator import PoseEstimator, default_model, whole
-from hourglass.pictures import NoPictureError, upright_picture
-from hourglass.pose import Box
-from hourglass.results import Found, to_json
-from hourglass.skeleton import MPII
+from hourglass.core.boxes import require_overlap
+from hourglass.core.pose import Box
+from hourglass.core.skeleton import MPII
+from hourglass.inference.estimator import PoseEstimator, default_model, whole
+from hourglass.media.drawing import MIN_SCORE
+from hourglass.media.pictures import NoPictureError, upright_picture
+from hourglass.media.results import Found, to_json
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
-PAGE = Path(__file__).resolve().parent / "web" / "index.html"
+PAGE = Path(__file__).resolve().parent / "web" / "page" / "index.html"
 
 LARGEST_UPLOAD = 25 * 2**20
 """Bytes of a picture that are taken: more than cameras write."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hourglass.config import (
+from hourglass.console import command, quiet_stderr
+from hourglass.core.config import (
     FILE,
     PRECISIONS,
     PRESETS,
@@ -20,11 +21,10 @@ from hourglass.config import (
     preset,
     same_layers,
 )
-from hourglass.console import command, quiet_stderr
 
 if TYPE_CHECKING:
-    from hourglass.checkpoint import TrainingState
-    from hourglass.devices import Devices
+    from hourglass.modelfiles.keras_file import TrainingState
+    from hourglass.training.devices import Devices
 
 DEFAULT_PRESET = "hg4"
 RUN_FILES = ("last.keras", "best.keras", "history.csv")
@@ -74,8 +74,8 @@ def train(
     """
     began = time.monotonic()
     with quiet_stderr():
-        from hourglass.devices import find_devices
-        from hourglass.training import Session
+        from hourglass.training.devices import find_devices
+        from hourglass.training.run import Session
 
         devices = devices or find_devices()
     session = Session(config, data, devices, weights=weights)

@@ -16,11 +16,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hourglass.calibration import PLAIN, Calibration
-from hourglass.config import Config, NetworkConfig, TrainConfig
-from hourglass.records import Person, frame, to_example
-from hourglass.shards import shard_name
-from hourglass.skeleton import MPII
+from hourglass.core.calibration import PLAIN, Calibration
+from hourglass.core.config import Config, NetworkConfig, TrainConfig
+from hourglass.core.skeleton import MPII
+from hourglass.data.records import Person, frame, to_example
+from hourglass.data.shards import shard_name
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -265,8 +265,8 @@ def micro_file(
     tmp_path_factory: pytest.TempPathFactory, micro_config: Config, crops: np.ndarray
 ) -> Path:
     """A model file of `micro_config`, calibrated; the last heatmaps lie in about [-1, 1]."""
-    from hourglass.checkpoint import save_calibrated, save_model
-    from hourglass.network import build_network
+    from hourglass.modelfiles.keras_file import save_calibrated, save_model
+    from hourglass.networks.hourglass import build_network
 
     network = build_network(micro_config.network, seed=1)
     rng = np.random.default_rng(1)
@@ -293,7 +293,7 @@ def exported(
 
     @functools.cache
     def export(kind: str, **choices: Any) -> Path:
-        from hourglass.exporting import Choices, default_output, export_model
+        from hourglass.exporting.formats import Choices, default_output, export_model
 
         if choices.get("quantize") == "int8":
             choices["calibrate"] = f"{shards}/train*"

@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from hourglass.calibrate import calibrate, cross_checked, main
-from hourglass.calibration import FLIP_TEST, PLAIN, Calibration
-from hourglass.checkpoint import load_model, read_calibrations, save_model
-from hourglass.config import Config, NetworkConfig
-from hourglass.estimator import SHIPPED, PoseEstimator
-from hourglass.evaluation import Evaluation, Keypoints, evaluate
-from hourglass.network import build_network
-from hourglass.preprocess import People
-from hourglass.records import Person
-from hourglass.runtimes import Runtime, load_runtime
+from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
+from hourglass.core.config import Config, NetworkConfig
+from hourglass.data.datasets import People
+from hourglass.data.records import Person
+from hourglass.inference.estimator import SHIPPED, PoseEstimator
+from hourglass.modelfiles.keras_file import load_model, read_calibrations, save_model
+from hourglass.modelfiles.runtimes import Runtime, load_runtime
+from hourglass.networks.hourglass import build_network
+from hourglass.scoring.evaluation import Evaluation, Keypoints, evaluate
 
 SIZE = 64
 """Side of the crops, px: enough to find a dot within half a head, and fast."""
@@ -103,7 +103,7 @@ def doubtful(monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime) -> None:
     def load(path: Path) -> Runtime:
         return Doubtful(finder, read_calibrations(path))
 
-    monkeypatch.setattr("hourglass.runtimes.KerasRuntime", load)
+    monkeypatch.setattr("hourglass.modelfiles.runtimes.KerasRuntime", load)
 
 
 @pytest.fixture

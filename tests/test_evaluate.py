@@ -14,19 +14,19 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hourglass.callbacks import PCKH, PCKH_STRICT, Validate
-from hourglass.checkpoint import save_model
-from hourglass.config import Config, NetworkConfig, TrainConfig
+from hourglass.core.config import Config, NetworkConfig, TrainConfig
+from hourglass.core.skeleton import MPII
+from hourglass.data.datasets import load_people, validation_dataset
+from hourglass.data.records import Person, frame, to_example
 from hourglass.evaluate import main
-from hourglass.evaluation import COLUMNS, evaluate, format_table, to_dict
-from hourglass.losses import ForegroundWeightedMSE
-from hourglass.metrics import GROUPS
-from hourglass.network import build_network
-from hourglass.preprocess import load_people, validation_dataset
-from hourglass.records import Person, frame, to_example
-from hourglass.runtimes import Runtime
-from hourglass.skeleton import MPII
-from hourglass.training_metrics import validation_model
+from hourglass.modelfiles.keras_file import save_model
+from hourglass.modelfiles.runtimes import Runtime
+from hourglass.networks.hourglass import build_network
+from hourglass.networks.losses import ForegroundWeightedMSE
+from hourglass.scoring.evaluation import COLUMNS, evaluate, format_table, to_dict
+from hourglass.scoring.pck import GROUPS
+from hourglass.training.callbacks import PCKH, PCKH_STRICT, Validate
+from hourglass.training.metrics import validation_model
 
 
 class Mistaken:
@@ -52,7 +52,7 @@ def use_runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[[Runtime], None]:
     """Every `.keras` file, there or not, is this runtime from now on."""
 
     def use(runtime: Runtime) -> None:
-        monkeypatch.setattr("hourglass.runtimes.KerasRuntime", lambda path: runtime)
+        monkeypatch.setattr("hourglass.modelfiles.runtimes.KerasRuntime", lambda path: runtime)
 
     return use
 

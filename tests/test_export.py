@@ -16,11 +16,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hourglass import calibration, config
-from hourglass.decoding import decode_heatmaps
-from hourglass.estimator import SHIPPED
+from hourglass.core import calibration, config
+from hourglass.core.decoding import decode_heatmaps
+from hourglass.core.geometry import from_grid
+from hourglass.core.skeleton import MPII
+from hourglass.data.datasets import load_people, validation_dataset
 from hourglass.export import FORMATS, QUANTIZATIONS, main
-from hourglass.exporting import (
+from hourglass.exporting.formats import (
     CALIBRATION_PEOPLE,
     ENDINGS,
     Choices,
@@ -29,12 +31,10 @@ from hourglass.exporting import (
     default_output,
     export_model,
 )
-from hourglass.geometry import from_grid
-from hourglass.metadata import OUTPUTS, Metadata, from_texts, to_texts
-from hourglass.parity import Column, Parity, compare, format_parity
-from hourglass.preprocess import load_people, validation_dataset
-from hourglass.runtimes import KerasRuntime, load_export
-from hourglass.skeleton import MPII
+from hourglass.exporting.parity import Column, Parity, compare, format_parity
+from hourglass.inference.estimator import SHIPPED
+from hourglass.modelfiles.metadata import OUTPUTS, Metadata, from_texts, to_texts
+from hourglass.modelfiles.runtimes import KerasRuntime, load_export
 
 Exported = Callable[..., Path]
 
@@ -247,7 +247,7 @@ def test_calibration_crops_are_the_first_peoples(shards: Path, original: KerasRu
 def test_calibration_stops_after_enough_people(
     shards: Path, original: KerasRuntime, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("hourglass.exporting.CALIBRATION_PEOPLE", 5)
+    monkeypatch.setattr("hourglass.exporting.formats.CALIBRATION_PEOPLE", 5)
     crops = calibration_crops(f"{shards}/train*", original.config, batch=2)
     assert len(list(crops())) == 2
 
@@ -278,18 +278,20 @@ def test_keypoints_are_compared_in_pixels(exported: Exported, micro_file: Path):
 def test_a_wrong_export_shows(
     value: float, exported: Exported, micro_file: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    run = "hourglass.runtimes.OnnxRuntime.run"
+    run = "hourglass.modelfiles.runtimes.OnnxRuntime.run"
     wrong = np.zeros((16, 8, 8, 16), np.float32)
     wrong[3, 2, 1, 0] = value
-    monkeypatch.setattr("hourglass.runtimes.KerasRuntime.heatmaps", lambda _, images: 0 * wrong)
+    monkeypatch.setattr(
+        "hourglass.modelfiles.runtimes.KerasRuntime.heatmaps", lambda _, images: 0 * wrong
+    )
     monkeypatch.setattr(run, lambda _, images: wrong[: len(images)])
     difference = compare(micro_file, exported("onnx")).difference
     np.testing.assert_equal(difference, value)
 
 
 def test_perfect_keypoints_score_100(shards: Path):
-    from hourglass.geometry import apply_affine, crop_matrix
-    from hourglass.parity import _score
+    from hourglass.core.geometry import apply_affine, crop_matrix
+    from hourglass.exporting.parity import _score
 
     people = load_people(f"{shards}/validation*")
     perfect = apply_affine(crop_matrix(people.center, people.scale, size=256), people.points)
@@ -342,8 +344,8 @@ def quick_writers(monkeypatch: pytest.MonkeyPatch) -> None:
             path.mkdir()
             (path / "saved_model.pb").write_text("new")
 
-    monkeypatch.setattr("hourglass.exporting._WRITERS", dict.fromkeys(FORMATS, write))
-    monkeypatch.setattr("hourglass.exporting.serving_function", lambda *_, **__: None)
+    monkeypatch.setattr("hourglass.exporting.formats._WRITERS", dict.fromkeys(FORMATS, write))
+    monkeypatch.setattr("hourglass.exporting.formats.serving_function", lambda *_, **__: None)
 
 
 def content(path: Path) -> str:
@@ -386,7 +388,7 @@ def test_a_failed_export_leaves_everything_as_it_was(
         path.write_text("half")
         raise RuntimeError("the converter failed")
 
-    monkeypatch.setattr("hourglass.exporting._WRITERS", {"onnx": fail})
+    monkeypatch.setattr("hourglass.exporting.formats._WRITERS", {"onnx": fail})
     Path("old.onnx").write_text("old")
     with pytest.raises(RuntimeError):
         export_model(model, Path("old.onnx"), Choices("onnx"), force=True)
@@ -457,7 +459,7 @@ def test_missing_packages_are_told(
 
 
 def test_the_command_offers_what_exporting_can():
-    from hourglass import exporting
+    from hourglass.exporting.formats import formats as exporting
 
     assert set(FORMATS) == set(ENDINGS)
     assert QUANTIZATIONS == exporting.QUANTIZATIONS

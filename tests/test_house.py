@@ -1,6 +1,6 @@
 """How the house is built: which room may import which, and the names that others program against.
 
-The rooms and their levels stand in `ROOMS`; a new module needs a line there.
+The wings, their rooms and the arrows between them stand in `WINGS`; a new room needs a place there.
 """
 
 from __future__ import annotations
@@ -20,96 +20,83 @@ ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
-class Room:
-    """A module's place.
+class Wing:
+    """A folder of rooms, and what they may import.
 
     Attributes:
-        level: It may import every room of a lower level.
-        beside: Rooms of its own level that it may import too.
-        packages: What it may import from outside beyond the standard library; None: anything.
+        below: Wings whose rooms its rooms may import.
+        rooms: Its files and folders; each may import those that stand above it here.
     """
 
-    level: int
-    beside: frozenset[str] = frozenset()
-    packages: frozenset[str] | None = None
+    below: tuple[str, ...]
+    rooms: tuple[str, ...]
 
 
-def room(level: int, *packages: str, beside: str = "") -> Room:
-    return Room(level, frozenset(beside.split()), frozenset(packages) if level < 2 else None)
+INFERENCE_AND_BELOW = ("core", "media", "networks", "modelfiles", "inference")
+ALL_BUT_THE_LAST = (*INFERENCE_AND_BELOW, "data", "scoring")
 
-
-WORDS, OPERATIONS, ASSEMBLIES, DOORS = range(4)
-
-ROOMS = {
-    "__init__": room(WORDS),
-    "skeleton": room(WORDS, "numpy"),
-    "pose": room(WORDS, "numpy", beside="skeleton"),
-    "config": room(WORDS, beside="skeleton"),
-    "geometry": room(OPERATIONS, "numpy", "cv2"),
-    "decoding": room(OPERATIONS, "numpy"),
-    "heatmaps": room(OPERATIONS, "numpy", "tensorflow"),
-    "augment": room(OPERATIONS, "numpy", "cv2", beside="geometry"),
-    "records": room(OPERATIONS, "numpy", "google_crc32c", "tensorflow"),
-    "normalization": room(OPERATIONS, "keras", "tensorflow"),
-    "encoders": room(OPERATIONS, "keras", "numpy", beside="normalization"),
-    "network": room(OPERATIONS, "keras", "numpy", beside="encoders normalization"),
-    "folding": room(OPERATIONS, "keras", "numpy"),
-    "losses": room(OPERATIONS, "keras"),
-    "metrics": room(OPERATIONS, "numpy"),
-    "calibration": room(OPERATIONS, "numpy", "scipy"),
-    "diagnosis": room(OPERATIONS, "numpy"),
-    "metadata": room(OPERATIONS, beside="calibration"),
-    "training_metrics": room(OPERATIONS, "keras", beside="decoding losses"),
-    "pictures": room(OPERATIONS, "numpy", "PIL"),
-    "console": room(OPERATIONS, "click", "loguru", "tqdm"),
-    "devices": room(OPERATIONS, "keras", "tensorflow", "jax"),
-    "shards": room(ASSEMBLIES),
-    "preprocess": room(ASSEMBLIES, beside="shards"),
-    "checkpoint": room(ASSEMBLIES),
-    "runtimes": room(ASSEMBLIES, beside="checkpoint"),
-    "estimator": room(ASSEMBLIES, beside="runtimes"),
-    "drawing": room(ASSEMBLIES),
-    "inputs": room(ASSEMBLIES),
-    "boxes": room(ASSEMBLIES),
-    "video": room(ASSEMBLIES),
-    "detection": room(ASSEMBLIES),
-    "tracking": room(ASSEMBLIES),
-    "results": room(ASSEMBLIES),
-    "pipeline": room(ASSEMBLIES, beside="estimator tracking video"),
-    "evaluation": room(ASSEMBLIES, beside="estimator preprocess runtimes shards"),
-    "report": room(ASSEMBLIES, beside="drawing evaluation"),
-    "exporting": room(ASSEMBLIES, beside="checkpoint estimator preprocess runtimes shards"),
-    "parity": room(ASSEMBLIES, beside="preprocess runtimes"),
-    "callbacks": room(ASSEMBLIES, beside="preprocess checkpoint drawing"),
-    "training": room(ASSEMBLIES, beside="callbacks preprocess checkpoint shards"),
-    "train": room(DOORS),
-    "predict": room(DOORS),
-    "evaluate": room(DOORS),
-    "calibrate": room(DOORS),
-    "export": room(DOORS),
-    "serve": room(DOORS),
+WINGS = {
+    "core": Wing(
+        below=(),
+        rooms=("skeleton", "pose", "config", "geometry", "boxes", "heatmaps", "decoding")
+        + ("calibration",),
+    ),
+    "media": Wing(below=("core",), rooms=("pictures", "inputs", "video", "drawing", "results")),
+    "networks": Wing(
+        below=("core",), rooms=("normalization", "encoders", "hourglass", "losses", "folding")
+    ),
+    "data": Wing(
+        below=("core", "media"),
+        rooms=("records", "shards", "readers", "building", "augment", "datasets"),
+    ),
+    "modelfiles": Wing(below=("core", "networks"), rooms=("metadata", "keras_file", "runtimes")),
+    "inference": Wing(
+        below=("core", "media", "networks", "modelfiles"),
+        rooms=("estimator", "detection", "tracking", "pipeline"),
+    ),
+    "scoring": Wing(
+        below=(*INFERENCE_AND_BELOW, "data"),
+        rooms=("pck", "diagnosis", "evaluation", "report"),
+    ),
+    "training": Wing(below=ALL_BUT_THE_LAST, rooms=("metrics", "devices", "callbacks", "run")),
+    "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("formats", "parity")),
+    "web": Wing(below=ALL_BUT_THE_LAST, rooms=("server",)),
 }
+"""The wings along the data's way, lowest first. A new room needs a place in its wing's line."""
 
-OPEN_TO_TOOLS = {"records", "skeleton", "shards", "pictures", "geometry", "console", "encoders"}
-"""Rooms that `tools` may import: what a record, a picture, a crop or a weights file is, and how a
-command speaks."""
+DOORS = ("train", "predict", "evaluate", "calibrate", "export", "serve")
+"""The commands: they may import every wing, and `console`, but no other door."""
 
-ON_ANY_BACKEND = ["encoders", "folding", "network", "losses", "training_metrics"]
+CONSOLE = "console"
+"""How commands speak; for doors and `tools` only."""
+
+PACKAGES: dict[str, frozenset[str]] = {
+    "core": frozenset({"numpy", "cv2", "scipy"}),
+    "networks": frozenset({"numpy", "keras"}),
+}
+"""What the lowest wings may import from outside, beyond the standard library."""
+
+WITH_TENSORFLOW = {"networks/normalization", "core/heatmaps"}
+"""Rooms of those wings that may use TensorFlow, inside functions or not."""
+
+ON_ANY_BACKEND = [
+    "networks/encoders",
+    "networks/folding",
+    "networks/hourglass",
+    "networks/losses",
+]
 
 START_WITHOUT_TENSORFLOW = [
-    "skeleton",
-    "pose",
-    "config",
-    "geometry",
-    "decoding",
-    "records",
-    "metrics",
-    "calibration",
-    "diagnosis",
-    "metadata",
-    "drawing",
-    "runtimes",
-    "estimator",
+    *(f"core/{name}" for name in WINGS["core"].rooms if name != "heatmaps"),
+    *(f"media/{name}" for name in WINGS["media"].rooms),
+    "data/records",
+    "data/readers/mpii_json",
+    "data/building/shard_writer",
+    "modelfiles/metadata",
+    "modelfiles/runtimes",
+    *(f"inference/{name}" for name in WINGS["inference"].rooms),
+    "scoring/pck",
+    "scoring/diagnosis",
     "predict",
 ]
 """The way from a picture to a pose, and what a builder's workers need."""
@@ -119,7 +106,7 @@ SLOW_TO_IMPORT = {"tensorflow", "keras", "jax", "ray"}
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module, such as `hourglass.geometry`, and where it stands."""
+    """One imported module, such as `hourglass.core.geometry`, and where it stands."""
 
     module: str
     line: int
@@ -140,9 +127,10 @@ def imports_of(source: str, package: str = "hourglass") -> list[Import]:
                 origin = child.module or ""
                 if child.level:
                     origin = f"{package}.{origin}".rstrip(".")
-                if origin == "hourglass":  # `from hourglass import geometry` names a room
-                    for alias in child.names:
-                        yield Import(f"hourglass.{alias.name}", child.lineno, at_start)
+                wing = origin.removeprefix("hourglass.")
+                if origin == "hourglass" or (origin != wing and wing in WINGS):
+                    for alias in child.names:  # `from hourglass.core import geometry`: a room
+                        yield Import(f"{origin}.{alias.name}", child.lineno, at_start)
                 else:
                     yield Import(origin, child.lineno, at_start)
             yield from walk(child, at_start and not inside and not checking)
@@ -150,22 +138,52 @@ def imports_of(source: str, package: str = "hourglass") -> list[Import]:
     return list(walk(ast.parse(source), at_start=True))
 
 
-def wrong_arrows(name: str, source: str) -> list[str]:
-    """What a room of `hourglass` imports against the rules, with the line."""
-    assert name in ROOMS, f"{name}.py has no place in ROOMS"
-    own, wrong = ROOMS[name], []
+def place_of(module: str) -> tuple[str, str]:
+    """Wing and room of a module of `hourglass`, given without the package's name.
+
+    A door, the console and the package itself have no wing: ("", their name).
+    """
+    wing, _, rest = module.partition(".")
+    return (wing, rest.partition(".")[0]) if wing in WINGS else ("", wing)
+
+
+def may_import(own: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether a room may import another."""
+    (wing, name), (other_wing, other_name) = own, other
+    if not other_wing:
+        return other_name == CONSOLE and not wing and name in DOORS
+    if other_name and other_name not in WINGS[other_wing].rooms:
+        return False
+    if not wing:
+        return name in DOORS or name == "__init__"
+    rooms = WINGS[wing].rooms
+    if wing == other_wing:
+        return not other_name or rooms.index(other_name) <= rooms.index(name)
+    return other_wing in WINGS[wing].below
+
+
+def wrong_arrows(path: str, source: str) -> list[str]:
+    """What a file of `hourglass` imports against the rules, with the line.
+
+    Args:
+        path: Below `hourglass`, without its ending, such as `core/geometry`.
+        source: Its text.
+    """
+    own = place_of(path.replace("/", "."))
+    wrong = []
     for entry in imports_of(source):
         package, _, rest = entry.module.partition(".")
-        other = rest.partition(".")[0]
         if package == "hourglass":
-            allowed = other in own.beside or (other in ROOMS and ROOMS[other].level < own.level)
+            allowed = may_import(own, place_of(rest))
         elif package in ("tools", "tests", "benchmarks"):
             allowed = False
         else:
-            standard = package in sys.stdlib_module_names
-            allowed = standard or own.packages is None or package in own.packages
+            outside = PACKAGES.get(own[0])
+            allowed = outside is None or package in sys.stdlib_module_names or package in outside
+            if package == "tensorflow" and outside is not None:
+                allowed = path in WITH_TENSORFLOW
         if not allowed:
-            wrong.append(f"{name}.py:{entry.line} imports {entry.module}")
+            wrong.append(f"{path}.py:{entry.line} imports {entry.module}")
     return wrong
 
 
@@ -175,10 +193,7 @@ def wrong_tool_arrows(name: str, source: str) -> list[str]:
         f"tools/{name}.py:{entry.line} imports {entry.module}"
         for entry in imports_of(source, package="tools")
         if entry.module.partition(".")[0] in ("tests", "benchmarks")
-        or (
-            entry.module.partition(".")[0] == "hourglass"
-            and entry.module.split(".")[1:2] not in [[allowed] for allowed in OPEN_TO_TOOLS]
-        )
+        or (entry.module.partition(".")[0] == "hourglass" and entry.module.split(".")[1] in DOORS)
     ]
 
 
@@ -205,44 +220,69 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def room_path(path: Path) -> str:
+    """`core/geometry` of its file."""
+    return path.relative_to(ROOT / "hourglass").with_suffix("").as_posix()
+
+
 @pytest.fixture(scope="module")
 def sources() -> dict[str, str]:
-    """The rooms' source texts."""
-    return {path.stem: path.read_text(encoding="utf-8") for path in files("hourglass")}
+    """The rooms' source texts, by `room_path`."""
+    return {room_path(path): path.read_text(encoding="utf-8") for path in files("hourglass")}
 
 
 @pytest.mark.parametrize("path", files("hourglass"), ids=name_of)
 def test_every_module_has_a_place(path: Path):
-    assert path.parent == ROOT / "hourglass"
-    assert path.stem in ROOMS
+    wing, name = place_of(room_path(path).removesuffix("/__init__").replace("/", "."))
+    if wing:
+        assert name in ("", *WINGS[wing].rooms)
+    else:
+        assert name in (*DOORS, CONSOLE, "__init__")
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_every_place_has_a_module(wing: str):
+    there = {path.stem for path in (ROOT / "hourglass" / wing).iterdir()}
+    assert set(WINGS[wing].rooms) <= there
 
 
 @pytest.mark.parametrize("path", files("hourglass"), ids=name_of)
-def test_rooms_import_lower_rooms_only(path: Path):
-    assert wrong_arrows(path.stem, path.read_text(encoding="utf-8")) == []
+def test_rooms_import_along_the_arrows_only(path: Path):
+    assert wrong_arrows(room_path(path), path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("path", files("tools"), ids=name_of)
-def test_tools_import_only_what_is_open_to_them(path: Path):
+def test_tools_import_no_doors(path: Path):
     assert wrong_tool_arrows(path.stem, path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
     ("name", "source", "imported"),
     [
-        ("geometry", "from hourglass.preprocess import Preprocessor", "hourglass.preprocess"),
-        ("geometry", "from hourglass import preprocess", "hourglass.preprocess"),
-        ("geometry", "def f():\n    import hourglass.decoding", "hourglass.decoding"),
-        ("geometry", "from . import decoding", "hourglass.decoding"),
-        ("geometry", "from .decoding import QUARTER", "hourglass.decoding"),
-        ("geometry", "import scipy.ndimage", "scipy.ndimage"),
-        ("heatmaps", "from hourglass.decoding import QUARTER", "hourglass.decoding"),
-        ("config", "import numpy", "numpy"),
-        ("drawing", "from hourglass.estimator import PoseEstimator", "hourglass.estimator"),
+        ("core/geometry", "from hourglass.data.datasets import People", "hourglass.data.datasets"),
+        ("core/geometry", "from hourglass.data import datasets", "hourglass.data.datasets"),
+        (
+            "core/geometry",
+            "def f():\n    import hourglass.core.decoding",
+            "hourglass.core.decoding",
+        ),
+        ("core/geometry", "import PIL", "PIL"),
+        ("core/geometry", "import tensorflow", "tensorflow"),
+        ("core/config", "from hourglass.core.geometry import STRIDE", "hourglass.core.geometry"),
+        (
+            "media/drawing",
+            "from hourglass.inference import estimator",
+            "hourglass.inference.estimator",
+        ),
+        ("media/drawing", "from hourglass.networks import losses", "hourglass.networks.losses"),
+        ("training/run", "from hourglass.exporting import formats", "hourglass.exporting.formats"),
+        ("training/run", "from hourglass.console import command", "hourglass.console"),
+        ("data/readers/coco", "from hourglass.data import datasets", "hourglass.data.datasets"),
         ("train", "from hourglass.predict import main", "hourglass.predict"),
-        ("estimator", "from tools.mpii import read_people", "tools.mpii"),
-        ("network", "if True:\n    import tensorflow as tf", "tensorflow"),
-        ("pose", "from hourglass.helpers import f", "hourglass.helpers"),
+        ("inference/estimator", "from tools.lsp import read", "tools.lsp"),
+        ("networks/hourglass", "if True:\n    import tensorflow as tf", "tensorflow"),
+        ("core/pose", "from hourglass.core.helpers import f", "hourglass.core.helpers"),
+        ("core/pose", "from hourglass.helpers import f", "hourglass.helpers"),
     ],
 )
 def test_a_wrong_arrow_is_seen(name: str, source: str, imported: str):
@@ -253,10 +293,13 @@ def test_a_wrong_arrow_is_seen(name: str, source: str, imported: str):
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("geometry", "import math\nimport cv2\nfrom hourglass.config import STRIDE"),
-        ("augment", "from hourglass import geometry"),
-        ("train", "def f():\n    from hourglass.preprocess import training_dataset"),
-        ("drawing", "import cv2\nfrom hourglass.pose import Pose"),
+        ("core/geometry", "import math\nimport cv2\nfrom hourglass.core.config import STRIDE"),
+        ("data/augment", "from hourglass.core import geometry"),
+        ("data/building/regions", "from hourglass.data.records import Person"),
+        ("data/building/build", "from hourglass.data.building.regions import moved"),
+        ("train", "def f():\n    from hourglass.data.datasets import training_dataset"),
+        ("train", "from hourglass.console import command"),
+        ("media/drawing", "import cv2\nfrom hourglass.core.pose import Pose"),
     ],
 )
 def test_a_right_arrow_is_let_pass(name: str, source: str):
@@ -264,11 +307,10 @@ def test_a_right_arrow_is_let_pass(name: str, source: str):
 
 
 @pytest.mark.parametrize(
-    "source",
-    ["from hourglass.train import main", "import hourglass", "def f():\n    import tests.x"],
+    "source", ["from hourglass.train import main", "def f():\n    import tests.x"]
 )
 def test_a_tools_wrong_arrow_is_seen(source: str):
-    assert len(wrong_tool_arrows("mpii", source)) == 1
+    assert len(wrong_tool_arrows("lsp", source)) == 1
 
 
 @pytest.mark.parametrize("name", ON_ANY_BACKEND)
@@ -291,9 +333,10 @@ def test_what_starts_without_tensorflow_imports_it_only_when_used(
             if not entry.at_start:
                 continue
             assert package not in SLOW_TO_IMPORT, " → ".join([*trail, entry.module])
-            if package == "hourglass" and rest not in seen:
-                seen.add(rest)
-                trails.append([*trail, rest])
+            room = rest.replace(".", "/")
+            if package == "hourglass" and room in sources and room not in seen:
+                seen.add(room)
+                trails.append([*trail, room])
 
 
 @pytest.mark.parametrize(
@@ -313,7 +356,7 @@ def test_an_import_is_known_to_run_at_the_start_or_later(source: str, at_start: 
 
 
 def test_the_way_from_a_picture_to_a_pose_starts_without_tensorflow():
-    modules = [f"hourglass.{name}" for name in START_WITHOUT_TENSORFLOW]
+    modules = [f"hourglass.{name.replace('/', '.')}" for name in START_WITHOUT_TENSORFLOW]
     program = (
         f"import importlib, sys; [importlib.import_module(name) for name in {modules}]; "
         f"print(sorted({SLOW_TO_IMPORT} & set(sys.modules)))"
@@ -343,15 +386,15 @@ def test_no_module_is_a_drawer_for_everything():
 
 
 PUBLIC = {
-    "metrics.pckh": "(predicted, actual, *, head_size, labelled, threshold=0.5)",
-    "heatmaps.encode_heatmaps": "(points, labelled, *, size=64, sigma=...)",
-    "decoding.decode_heatmaps": "(heatmaps, *, refine='quarter')",
-    "network.build_network": "(config=...)",
-    "estimator.PoseEstimator.load": "(path=None)",
-    "estimator.PoseEstimator.__call__": "(self, image, box=None)",
-    "estimator.PoseEstimator.predict": "(self, images, centers, scales)",
-    "preprocess.training_dataset": "(pattern)",
-    "preprocess.validation_dataset": "(pattern)",
+    "scoring.pck.pckh": "(predicted, actual, *, head_size, labelled, threshold=0.5)",
+    "core.heatmaps.encode_heatmaps": "(points, labelled, *, size=64, sigma=...)",
+    "core.decoding.decode_heatmaps": "(heatmaps, *, refine='quarter')",
+    "networks.hourglass.build_network": "(config=...)",
+    "inference.estimator.PoseEstimator.load": "(path=None)",
+    "inference.estimator.PoseEstimator.__call__": "(self, image, box=None)",
+    "inference.estimator.PoseEstimator.predict": "(self, images, centers, scales)",
+    "data.datasets.training_dataset": "(pattern)",
+    "data.datasets.validation_dataset": "(pattern)",
 }
 """Names and arguments that others call; `...` is a default of any value, and more arguments may
 follow if they have defaults."""
@@ -359,8 +402,8 @@ follow if they have defaults."""
 
 @pytest.mark.parametrize(("name", "signature"), PUBLIC.items())
 def test_a_public_name_has_its_signature(name: str, signature: str):
-    module, *path = name.split(".")
-    found: object = importlib.import_module(f"hourglass.{module}")
+    wing, room, *path = name.split(".")
+    found: object = importlib.import_module(f"hourglass.{wing}.{room}")
     for part in path:
         found = getattr(found, part)
     actual = dict(inspect.signature(found).parameters)

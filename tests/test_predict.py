@@ -20,11 +20,16 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hourglass.boxes import Boxes
-from hourglass.drawing import draw_heatmap, draw_pose
-from hourglass.estimator import BATCH_SIZE, PoseEstimator
-from hourglass.pipeline import AHEAD, whole_picture
-from hourglass.pose import Box, Pose
+from hourglass.core.boxes import Boxes
+from hourglass.core.pose import Box, Pose
+from hourglass.core.skeleton import LEFT, MPII, RIGHT
+from hourglass.data.records import Person
+from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
+from hourglass.inference.pipeline import AHEAD, whole_picture
+from hourglass.media.drawing import draw_heatmap, draw_pose
+from hourglass.media.results import Found
+from hourglass.media.video import CODECS, Film, FilmWriter
+from hourglass.modelfiles.runtimes import KerasRuntime, Runtime
 from hourglass.predict import (
     DRAWINGS,
     MOST_TOLD,
@@ -43,11 +48,6 @@ from hourglass.predict import (
     refuse_existing,
     save_picture,
 )
-from hourglass.records import Person
-from hourglass.results import Found
-from hourglass.runtimes import KerasRuntime, Runtime
-from hourglass.skeleton import LEFT, MPII, RIGHT
-from hourglass.video import CODECS, Film, FilmWriter
 
 ORIENTATION = 0x0112
 MODEL = ("--model", "dots.keras")
@@ -57,7 +57,7 @@ REAL_RUNTIME = KerasRuntime
 @pytest.fixture(autouse=True)
 def dots(monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime, tmp_path: Path) -> None:
     """Every `.keras` file finds dots, and commands run in a folder of their own."""
-    monkeypatch.setattr("hourglass.runtimes.KerasRuntime", lambda path: dot_finder)
+    monkeypatch.setattr("hourglass.modelfiles.runtimes.KerasRuntime", lambda path: dot_finder)
     monkeypatch.chdir(tmp_path)
 
 
@@ -428,7 +428,7 @@ def test_bad_pictures_are_told_even_if_json_cannot_be_written(save: Callable[...
 def test_a_model_that_is_none_is_told(
     save: Callable[..., Person], error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("hourglass.runtimes.KerasRuntime", REAL_RUNTIME)
+    monkeypatch.setattr("hourglass.modelfiles.runtimes.KerasRuntime", REAL_RUNTIME)
     save("a.png")
     Path("text.keras").write_text("a text")
     assert error_of(main, "a.png", "--model", "none.keras") == "none.keras: no such model file"
@@ -520,7 +520,7 @@ def test_few_of_many_pictures_are_in_memory(dot_finder: Runtime, monkeypatch: py
     def save_slowly(picture: np.ndarray, path: Path) -> None:
         time.sleep(0.002)
 
-    monkeypatch.setattr("hourglass.pipeline.read_picture", read)
+    monkeypatch.setattr("hourglass.inference.pipeline.read_picture", read)
     monkeypatch.setattr("hourglass.predict.save_picture", save_slowly)
     monkeypatch.setattr(
         dot_finder, "heatmaps", lambda crops: np.zeros((len(crops), 64, 64, 16)), raising=False
@@ -666,7 +666,7 @@ class Detector:
 def test_people_are_found_on_demand(
     save: Callable[..., Person], two: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("hourglass.detection.PeopleDetector", Detector)
+    monkeypatch.setattr("hourglass.inference.detection.PeopleDetector", Detector)
     Image.new("RGB", (90, 90), (128, 128, 128)).save("nobody.png")
     save("a.png")
     result = CliRunner().invoke(
@@ -688,7 +688,7 @@ def test_people_are_found_in_films_where_they_begin(
     def detect(picture: np.ndarray) -> list[Box]:
         return [(TIMES * 22, TIMES * 10, TIMES * 96, TIMES * 88)] if picture.max() > 200 else []
 
-    monkeypatch.setattr("hourglass.detection.PeopleDetector", lambda: detect)
+    monkeypatch.setattr("hourglass.inference.detection.PeopleDetector", lambda: detect)
     run("film.avi", *MODEL, "--detect", "--json", "joints.json", "--draw", "nothing")
     found = read_json()
     # A film may show nobody for a while.

@@ -21,11 +21,11 @@ from PIL import Image
 
 import hourglass.predict
 import hourglass.serve
-from hourglass.estimator import PoseEstimator
-from hourglass.records import Person
-from hourglass.runtimes import Runtime
+from hourglass.core.skeleton import MPII
+from hourglass.data.records import Person
+from hourglass.inference.estimator import PoseEstimator
+from hourglass.modelfiles.runtimes import Runtime
 from hourglass.serve import LARGEST_UPLOAD, main, make_app
-from hourglass.skeleton import MPII
 
 pytest.importorskip("starlette")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -64,7 +64,7 @@ def test_a_pose_is_what_the_command_line_writes(
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("hourglass.runtimes.KerasRuntime", lambda path: dot_finder)
+    monkeypatch.setattr("hourglass.modelfiles.runtimes.KerasRuntime", lambda path: dot_finder)
     Path("a.png").write_bytes(png)
     words = ["a.png", "--model", "dots.keras", "--json", "a.json"]
     CliRunner().invoke(hourglass.predict.main, words, catch_exceptions=False)
@@ -158,7 +158,7 @@ def test_the_page_gets_its_skeleton(client: Any):
 def started(monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime) -> list[dict[str, Any]]:
     """What the web server was started with, instead of starting it."""
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr("hourglass.runtimes.KerasRuntime", lambda path: dot_finder)
+    monkeypatch.setattr("hourglass.modelfiles.runtimes.KerasRuntime", lambda path: dot_finder)
     monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append(options))
     return calls
 

@@ -10,14 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from hourglass import predict
-from hourglass.calibration import FLIP_TEST, PLAIN
-from hourglass.checkpoint import read_calibrations, read_config
-from hourglass.estimator import SHIPPED, PoseEstimator
-from hourglass.pictures import read_picture
-from hourglass.pose import Pose
-from hourglass.skeleton import MPII
+from hourglass.core.calibration import FLIP_TEST, PLAIN
+from hourglass.core.pose import Pose
+from hourglass.core.skeleton import MPII
+from hourglass.inference.estimator import SHIPPED, PoseEstimator
+from hourglass.media.pictures import read_picture
+from hourglass.modelfiles.keras_file import read_calibrations, read_config
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "pictures"
 PHOTOGRAPH = DATA / "astronaut.jpg"
 STORED = DATA / "astronaut_pose.json"
 LARGEST_FOLDER = 20_000_000

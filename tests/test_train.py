@@ -20,9 +20,7 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 
-from hourglass.callbacks import PCKH, PCKH_STRICT, VALIDATION_LOSS
-from hourglass.checkpoint import TrainingState, load_model
-from hourglass.config import (
+from hourglass.core.config import (
     PRESETS,
     AugmentConfig,
     Config,
@@ -32,9 +30,11 @@ from hourglass.config import (
     preset,
     to_json,
 )
-from hourglass.devices import Devices
-from hourglass.records import Person, frame, to_example
+from hourglass.data.records import Person, frame, to_example
+from hourglass.modelfiles.keras_file import TrainingState, load_model
 from hourglass.train import Run, main, train
+from hourglass.training.callbacks import PCKH, PCKH_STRICT, VALIDATION_LOSS
+from hourglass.training.devices import Devices
 
 NUMBERS = [
     *("epoch", "loss", "loss_stack_1", "loss_stack_2"),
@@ -176,8 +176,8 @@ import os, signal, sys
 import tensorflow as tf
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
-from hourglass import callbacks
-from hourglass.config import PRESETS, from_json
+from hourglass.training import callbacks
+from hourglass.core.config import PRESETS, from_json
 from hourglass.train import main
 
 PRESETS["tiny"] = from_json(open(sys.argv[1]).read(), where=sys.argv[1])
@@ -369,9 +369,9 @@ cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
-from hourglass import callbacks
-from hourglass.config import from_json
-from hourglass.devices import find_devices
+from hourglass.training import callbacks
+from hourglass.core.config import from_json
+from hourglass.training.devices import find_devices
 from hourglass.train import train
 
 config = from_json(open(sys.argv[1]).read(), where=sys.argv[1])

@@ -18,8 +18,8 @@ import hourglass.predict
 import hourglass.train
 import tools.build_tfrecords
 import tools.make_synthetic
-from hourglass.estimator import PoseEstimator
-from hourglass.skeleton import MPII
+from hourglass.core.skeleton import MPII
+from hourglass.inference.estimator import PoseEstimator
 
 
 def run(command: click.Command, *arguments: object) -> str:

@@ -23,11 +23,8 @@ import numpy as np
 from loguru import logger
 
 from hourglass.console import Progress, command
-from hourglass.pictures import read_bytes, to_jpeg
-from hourglass.records import SCHEMA_VERSION, Person
-from hourglass.shards import SUFFIX, shard_name
-from tools import cluster
-from tools.manifest import (
+from hourglass.data.building import cluster
+from hourglass.data.building.manifest import (
     MANIFEST,
     TEMPORARY,
     Manifest,
@@ -37,9 +34,12 @@ from tools.manifest import (
     read_manifest,
     write_manifest,
 )
-from tools.mpii import find_annotations, read_people
-from tools.regions import REACH
-from tools.shard_writer import STORES, Outcome, Plan, picture_path, write_shard
+from hourglass.data.building.regions import REACH
+from hourglass.data.building.shard_writer import STORES, Outcome, Plan, picture_path, write_shard
+from hourglass.data.readers.mpii_json import find_annotations, read_people
+from hourglass.data.records import SCHEMA_VERSION, Person
+from hourglass.data.shards import SUFFIX, shard_name
+from hourglass.media.pictures import read_bytes, to_jpeg
 
 OWN_FILES = re.compile(
     rf"(train|validation)_\d+_of_\d+{re.escape(SUFFIX)}(\.\d+{re.escape(TEMPORARY)})?"
@@ -86,7 +86,7 @@ def build(
         train_shards: Number of training shards.
         val_shards: Number of validation shards.
         store: `whole` keeps pictures as they are; `crop` keeps what training can show of each
-            person (`tools.regions.REACH`), at full resolution, and moves labels along.
+            person (`data.building.regions.REACH`), at full resolution, and moves labels along.
         seed: Decides which people share a shard.
         skip_bad: Go on without people whose pictures are bad; otherwise their shards are missing.
         workers: Processes; default: one per core.

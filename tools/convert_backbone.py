@@ -24,7 +24,7 @@ from hourglass.console import command, quiet_stderr
 with quiet_stderr():  # what TensorFlow prints while it loads
     import keras
 
-    from hourglass.encoders import (
+    from hourglass.networks.encoders import (
         PIXEL_MEAN,
         PIXEL_SCALE,
         STRIDES,
@@ -98,7 +98,7 @@ def convert(variant: str, output: Path, *, checkpoint: Path | None = None) -> Su
     """Writes a variant's weights to `output`, after comparing them with the original network.
 
     Args:
-        variant: One of `hourglass.encoders.VARIANTS`.
+        variant: One of `hourglass.networks.encoders.VARIANTS`.
         output: The `.npz` file to write.
         checkpoint: A PyTorch state dict; None takes the one in the variant's installed package.
 
@@ -263,7 +263,7 @@ def original_features(
     Args:
         state: The checkpoint.
         pictures: (B, S, S, 3) float32, rescaled.
-        variant: One of `hourglass.encoders.VARIANTS`.
+        variant: One of `hourglass.networks.encoders.VARIANTS`.
 
     Returns:
         Features (B, S/stride, S/stride, C) float32 at each of `STRIDES`.

@@ -38,7 +38,7 @@ import click
 import numpy as np
 from scipy.io import loadmat
 
-from hourglass.skeleton import MPII
+from hourglass.core.skeleton import MPII
 
 LSP_JOINTS = (
     "right_ankle",

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from hourglass.skeleton import MPII
+from hourglass.core.skeleton import MPII
 
 SPLITS = ("train", "validation")
 REFERENCE_HEIGHT = 200.0

@@ -1,0 +1,175 @@
+"""How training pictures are changed: each a deterministic operation and its thin random twin.
+
+All but the last two work on N crops at once, before a pixel is decoded: what moves pixels is one
+matrix per crop in the end, mirroring included. Contract of every twin `random_x`: it draws its
+numbers from `rng` and calls `x`.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from hourglass.core import geometry
+from hourglass.core.config import AugmentConfig
+from hourglass.core.geometry import FILL, crop_side
+from hourglass.core.skeleton import Skeleton
+
+WHITE = 255.0
+"""The highest value of a picture."""
+
+
+def crop_matrices(
+    center: np.ndarray,
+    scale: np.ndarray,
+    *,
+    size: int,
+    zoom: np.ndarray | float = 1.0,
+    rotation: np.ndarray | float = 0.0,
+    shift: np.ndarray | float = 0.0,
+) -> np.ndarray:
+    """`geometry.crop_matrix` with the crops themselves changed.
+
+    Args:
+        center: (N, 2) px of the pictures.
+        scale: (N,) MPII scales.
+        size: Side of the crops, px.
+        zoom: (N,) by which the crops' sides are multiplied.
+        rotation: (N,) degrees by which the contents turn clockwise.
+        shift: (N, 2) by which the crops' centres move, in sides of the crops.
+
+    Returns:
+        (N, 2, 3) float64, from picture to crop px.
+    """
+    zoomed = scale * zoom
+    moved = center + crop_side(zoomed)[:, None] * shift
+    return geometry.crop_matrix(moved, zoomed, size=size, rotation=rotation)
+
+
+def random_crop_matrices(
+    center: np.ndarray,
+    scale: np.ndarray,
+    *,
+    size: int,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """`crop_matrices` scaled, shifted and, for a share of the crops, rotated."""
+    draws = rng.uniform(-1.0, 1.0, (len(scale), 4))
+    rotates = rng.random(len(scale)) < config.rotation_probability
+    return crop_matrices(
+        center,
+        scale,
+        size=size,
+        zoom=1 + config.scale * draws[:, 0],
+        rotation=np.where(rotates, config.rotation * draws[:, 1], 0.0),
+        shift=config.shift * draws[:, 2:],
+    )
+
+
+def flip(
+    matrix: np.ndarray,
+    points: np.ndarray,
+    labelled: np.ndarray,
+    *,
+    flipped: np.ndarray,
+    size: int,
+    skeleton: Skeleton,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mirrors crops left to right, and swaps their people's left and right joints.
+
+    Args:
+        matrix: (N, 2, 3) from picture to crop px.
+        points: (N, J, 2) px of the pictures.
+        labelled: (N, J) bool.
+        flipped: (N,) bool, which crops.
+        size: Side of the crops, px.
+        skeleton: Knows which joints mirror.
+
+    Returns:
+        The matrices to the mirrored crops; points, still px of the pictures, and labels under their
+        joints' new names.
+    """
+    mirrored = matrix.copy()
+    mirrored[flipped, 0] *= -1
+    mirrored[flipped, 0, 2] += size - 1
+    order = np.where(flipped[:, None], skeleton.flip_order, np.arange(points.shape[1]))
+    return (
+        mirrored,
+        np.take_along_axis(points, order[..., None], axis=1),
+        np.take_along_axis(labelled, order, axis=1),
+    )
+
+
+def random_flip(
+    matrix: np.ndarray,
+    points: np.ndarray,
+    labelled: np.ndarray,
+    *,
+    size: int,
+    skeleton: Skeleton,
+    probability: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`flip` for a share `probability` of the crops."""
+    flipped = rng.random(len(matrix)) < probability
+    return flip(matrix, points, labelled, flipped=flipped, size=size, skeleton=skeleton)
+
+
+def tint(gain: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """What `colour` does to pictures: a gain per channel, and brightness added.
+
+    Args:
+        gain: (N, 3), 1 changes nothing.
+        brightness: (N,) shares of full white; 0 changes nothing.
+
+    Returns:
+        (N, 3, 4) float64 from colours to colours.
+    """
+    added = np.broadcast_to(WHITE * brightness[:, None], gain.shape)
+    return np.concatenate([gain[..., None] * np.eye(3), added[..., None]], axis=-1)
+
+
+def random_tint(count: int, *, config: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
+    """`tint` with a gain per channel within ±colour, and brightness within ±colour / 2."""
+    draws = config.colour * rng.uniform(-1.0, 1.0, (count, 4))
+    return tint(1 + draws[:, :3], draws[:, 3] / 2)
+
+
+def random_hiding(count: int, *, size: int, largest: float, rng: np.random.Generator) -> np.ndarray:
+    """What `cutout` hides: squares anywhere, of sides up to `largest`, a share of the crops'.
+
+    Returns:
+        (N, 3) centre (x, y) and side, px.
+    """
+    return size * rng.random((count, 3)) * [1.0, 1.0, largest]
+
+
+def colour(image: np.ndarray, colours: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Maps each pixel's colour, rounds, and cuts off at black and white.
+
+    Args:
+        image: (H, W, 3) uint8.
+        colours: (3, 4), one of `tint`'s.
+        out: Where the result goes, (H, W, 3) uint8; default: a new array.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    return cv2.transform(image, colours, dst=out)
+
+
+def cutout(image: np.ndarray, hiding: np.ndarray) -> np.ndarray:
+    """Hides a square under mid-grey (DeVries & Taylor, 2017), in place.
+
+    Args:
+        image: (H, W, 3) uint8.
+        hiding: (3,) centre (x, y) and side, px; a side of 0 hides nothing.
+    """
+    x, y, side = hiding
+    if side <= 0:
+        return image
+    left, top = max(np.floor(x - side / 2) + 1, 0), max(np.floor(y - side / 2) + 1, 0)
+    right, bottom = max(np.ceil(x + side / 2), 0), max(np.ceil(y + side / 2), 0)
+    image[int(top) : int(bottom), int(left) : int(right)] = FILL
+    return image

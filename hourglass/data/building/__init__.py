@@ -1,0 +1,1 @@
+"""Shards, made in parallel."""

@@ -1,0 +1,156 @@
+"""Writes one shard: reads, checks and stores the pictures of its people, each decoded once.
+
+This is what the builder's workers run. Memory holds one picture and its people's records at a time,
+however large the shard is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hourglass.data.building.manifest import Shard, write_aside
+from hourglass.data.building.regions import moved, reachable_region
+from hourglass.data.records import Person, frame, to_example
+from hourglass.media.pictures import Jpeg, Region, cut_jpeg, read_bytes, to_jpeg
+
+STORES = ("whole", "crop")
+"""What is kept of each person's picture: all of it, or the part that training can show."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One shard to be.
+
+    Attributes:
+        name: File name.
+        people: Those of one picture stand next to each other.
+        store: One of `STORES`.
+        source: SHA-256 of what the shard is made from.
+    """
+
+    name: str
+    people: list[Person]
+    store: str
+    source: str
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as columns: arrays of each person take most of the time to hand a task out."""
+        people = self.people
+        return _unpickled, (
+            self.name,
+            self.store,
+            self.source,
+            [person.filename for person in people],
+            np.array([person.points for person in people]),
+            np.array([person.labelled for person in people]),
+            np.array([person.center for person in people]),
+            [person.scale for person in people],
+        )
+
+
+def _unpickled(name: str, store: str, source: str, *columns: Any) -> Plan:
+    return Plan(name, [Person(*fields) for fields in zip(*columns, strict=True)], store, source)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a plan.
+
+    Attributes:
+        shard: What was written; None if nothing was.
+        path: Where it is until it is published under its own name.
+        bad_pictures: The reason for each picture that cannot be used.
+        failure: Why the file could not be written; empty if it could.
+    """
+
+    shard: Shard | None = None
+    path: Path | None = None
+    bad_pictures: dict[str, str] = field(default_factory=dict)
+    failure: str = ""
+
+
+class _IncompleteError(Exception):
+    """Ends the writing of a shard that may not appear with people missing."""
+
+
+def picture_path(images: Path, filename: str) -> str:
+    """Where a person's picture lies: as text, which is joined in a tenth of the time."""
+    return os.path.join(images, filename)
+
+
+def write_shard(output: Path, images: Path, plan: Plan, skip_bad: bool) -> Outcome:
+    """Writes one shard, and finds all of its bad pictures.
+
+    The file is not yet published: to wait until it is on the disk would leave the processor idle.
+
+    Args:
+        output: Folder of the shard.
+        images: Folder of the pictures.
+        plan: What to write.
+        skip_bad: Write the shard without people whose pictures are bad; otherwise bad pictures
+            leave no shard.
+    """
+    digest = hashlib.sha256()
+    size = people = 0
+    bad: dict[str, str] = {}
+
+    def records() -> Iterator[bytes]:
+        nonlocal size, people
+        for record in _records(images, plan, bad):
+            digest.update(record)
+            size += len(record)
+            people += 1
+            yield record
+        if bad and not skip_bad:
+            raise _IncompleteError
+
+    try:
+        path = write_aside(output / plan.name, records())
+    except OSError as error:
+        return Outcome(failure=f"{output / plan.name}: cannot be written ({error.strerror})")
+    except _IncompleteError:
+        return Outcome(bad_pictures=bad)
+    shard = Shard(plan.name, people, size, digest.hexdigest(), plan.source)
+    return Outcome(shard, path, bad)
+
+
+def _records(images: Path, plan: Plan, bad: dict[str, str]) -> Iterator[bytes]:
+    """The records of all people with good pictures; the reasons for others go into `bad`."""
+    for filename, group in itertools.groupby(plan.people, lambda person: person.filename):
+        try:
+            stored = _stored(picture_path(images, filename), list(group), plan.store)
+        except ValueError as error:
+            bad[filename] = str(error)
+            continue
+        for person, picture in stored:
+            example = to_example(
+                person, encoded=picture.encoded, height=picture.height, width=picture.width
+            )
+            yield frame(example)
+
+
+def _stored(path: str, people: list[Person], store: str) -> list[tuple[Person, Jpeg]]:
+    """The people of one picture, each with what is kept of it."""
+    data = read_bytes(path)
+    whole = to_jpeg(data, where=path)
+    if store == "whole":
+        return [(person, whole) for person in people]
+    regions = [
+        reachable_region(person, height=whole.height, width=whole.width) for person in people
+    ]
+    parts = sorted({*regions} - {Region(0, 0, whole.width, whole.height)})
+    cuts = dict(zip(parts, cut_jpeg(data, parts, where=path), strict=True)) if parts else {}
+    stored = []
+    for person, region in zip(people, regions, strict=True):
+        cut = cuts.get(region, whole)
+        smaller = len(cut.encoded) < len(whole.encoded)
+        stored.append((moved(person, region), cut) if smaller else (person, whole))
+    return stored

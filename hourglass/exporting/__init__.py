@@ -1,0 +1,1 @@
+"""Model files for other runtimes, and how they compare."""

@@ -1,0 +1,285 @@
+"""From a trained model to a file that other runtimes open: SavedModel, ONNX or LiteRT.
+
+Every export is the same frozen function, from a person's crop to the last stack's heatmaps or to
+keypoints, with `modelfiles.metadata`'s texts in the file. `modelfiles.runtimes` runs the files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hourglass.core.config import Config
+from hourglass.core.geometry import from_grid
+from hourglass.data.datasets import validation_dataset
+from hourglass.data.shards import count_people, find_shards
+from hourglass.inference.estimator import SHIPPED
+from hourglass.modelfiles.keras_file import load_model, read_calibrations
+from hourglass.modelfiles.metadata import HEATMAPS, KEYPOINTS, SUFFIX, Metadata, to_texts
+from hourglass.modelfiles.runtimes import EXTRA_FOLDER, GRAPH_FILE, SIGNATURE
+from hourglass.networks.hourglass import last_stack
+from hourglass.training.metrics import decode_on_device
+
+SAVED_MODEL, ONNX, LITERT = "saved-model", "onnx", "litert"
+ENDINGS = {SAVED_MODEL: "_saved_model", ONNX: ".onnx", LITERT: ".tflite"}
+"""What follows the model's stem in the name of its export, by format."""
+
+FILE_ENDINGS = (SUFFIX, ENDINGS[ONNX], ENDINGS[LITERT])
+
+FLOAT16, INT8 = "float16", "int8"
+QUANTIZATIONS = (FLOAT16, INT8)
+
+CALIBRATION_PEOPLE = 200
+"""Crops that show the converter the range of every layer's values: 100 to 500 are usual."""
+
+ONNX_OPSET = 17
+"""Old enough for the runtimes in use, and far beyond what the network needs."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What to export.
+
+    Attributes:
+        format: `SAVED_MODEL`, `ONNX` or `LITERT`.
+        outputs: `HEATMAPS` or `KEYPOINTS`.
+        batch: How many crops the file takes at a time; None for any number.
+        quantize: `FLOAT16` or `INT8` weights, LiteRT only; None for float32.
+        calibrate: Glob of training shards, with `INT8`: their crops set the range of integers.
+
+    Raises:
+        ValueError: If two of them exclude each other.
+    """
+
+    format: str
+    outputs: str = HEATMAPS
+    batch: int | None = None
+    quantize: str | None = None
+    calibrate: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantize and self.format != LITERT:
+            raise ValueError(
+                f"--quantize {self.quantize} is for --format {LITERT} only, got {self.format}"
+            )
+        if self.quantize == INT8 and not self.calibrate:
+            raise ValueError(
+                f"--quantize {INT8} needs --calibrate with a glob of training shards, such as "
+                "'tfrecords/train*'"
+            )
+        if self.calibrate and self.quantize != INT8:
+            raise ValueError(f"--calibrate is for --quantize {INT8} only, got {self.quantize}")
+        if self.quantize == INT8 and self.outputs == KEYPOINTS:
+            raise ValueError(
+                f"--quantize {INT8} would round coordinates to 256 values: with it --outputs must "
+                f"be {HEATMAPS}, got {KEYPOINTS}"
+            )
+
+
+def default_output(model: Path, kind: str) -> Path:
+    """Where a model's export goes: beside it, with the format's ending.
+
+    That of the shipped model goes into the working folder, not among the project's own files.
+    """
+    name = model.stem + ENDINGS[kind]
+    return Path(name) if model.resolve() == SHIPPED else model.with_name(name)
+
+
+def export_model(model: Path, output: Path, choices: Choices, *, force: bool = False) -> None:
+    """Writes an export that appears under its name only when it is whole.
+
+    Args:
+        model: A `.keras` file of this project.
+        output: File or, for a SavedModel, folder to write.
+        choices: What to export.
+        force: Replace `output` if it exists.
+
+    Raises:
+        ValueError: If the model cannot be loaded, `output` has another format's ending, exists or
+            cannot be written, a package is missing, or there are no people to calibrate with.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"export needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()!r}; the model "
+            "file is the same for all"
+        )
+    if model.suffix != SUFFIX:
+        raise ValueError(f"{model}: only a {SUFFIX} file can be exported")
+    require_free(output, choices.format, force=force)
+    network, config = load_model(model)
+    metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
+    serve = serving_function(network, config, outputs=choices.outputs, batch=choices.batch)
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+        written = Path(folder) / output.name
+        _WRITERS[choices.format](written, serve, to_texts(metadata), choices, config)
+        if output.is_dir():
+            shutil.rmtree(output)
+        written.replace(output)
+
+
+def require_free(output: Path, kind: str, *, force: bool) -> None:
+    """Checks that an export may be written.
+
+    Raises:
+        ValueError: If `output` has another format's ending, exists without `force`, is a folder
+            that is no SavedModel, or its folder cannot be written to.
+    """
+    if kind == SAVED_MODEL:
+        # By such an ending `load_runtime` would take the folder for a file.
+        right, allowed = output.suffix not in FILE_ENDINGS, f"not end in {', '.join(FILE_ENDINGS)}"
+    else:
+        right, allowed = output.suffix == ENDINGS[kind], f"end in {ENDINGS[kind]}"
+    if not right:
+        raise ValueError(f"--output {output}: the name of a {kind} export must {allowed}")
+    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise ValueError(f"--output {output}: cannot be written, {output.parent} is no open folder")
+    if not output.exists():
+        return
+    replaceable = (output / GRAPH_FILE).is_file() if kind == SAVED_MODEL else output.is_file()
+    if not replaceable:
+        raise ValueError(f"--output {output}: exists and is no {kind} export; name another")
+    if not force:
+        raise ValueError(f"--output {output}: exists; replace it with --force, or name another")
+
+
+class DoubledByResize(keras.layers.Layer):
+    """`UpSampling2D(2, interpolation="nearest")`, in the one operation that every format has.
+
+    Keras's own repeats along each axis, which converters turn into shapes computed at run time.
+    """
+
+    def call(self, x: Any) -> Any:
+        """(B, 2H, 2W, C) of (B, H, W, C)."""
+        size = [2 * x.shape[1], 2 * x.shape[2]]
+        return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size)
+
+
+def serving_function(
+    network: keras.Model, config: Config, *, outputs: str, batch: int | None
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """The function that is exported, with its weights as constants.
+
+    Args:
+        network: As `load_model`'s.
+        config: Its configuration.
+        outputs: `HEATMAPS` or `KEYPOINTS`.
+        batch: Fixed number of crops; None for any.
+
+    Returns:
+        A `tf.function` from `image` (B, S, S, 3) uint8 to a dictionary with the one output.
+    """
+    # Converters lose Keras's variables, and fold BatchNorm into constants only.
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    model = keras.models.clone_model(last_stack(network), clone_function=_exportable_layer)
+    side = config.network.input_size
+    signature = tf.TensorSpec((batch, side, side, 3), tf.uint8, name="image")
+
+    @tf.function(input_signature=[signature])
+    def run(image: tf.Tensor) -> tf.Tensor:
+        heatmaps = model(image, training=False)
+        return heatmaps if outputs == HEATMAPS else crop_keypoints(heatmaps)
+
+    frozen = convert_variables_to_constants_v2(run.get_concrete_function())
+
+    @tf.function(input_signature=[signature])
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {outputs: frozen(image)[0]}
+
+    return serve
+
+
+def _exportable_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    if isinstance(layer, keras.layers.UpSampling2D):
+        return DoubledByResize(name=layer.name)
+    return layer
+
+
+def crop_keypoints(heatmaps: tf.Tensor) -> tf.Tensor:
+    """Keypoints (B, J, 3), x and y in px of the crop and score, of heatmaps (B, H, W, J)."""
+    decoded = decode_on_device(heatmaps)
+    return tf.concat([from_grid(decoded[..., :2]), decoded[..., 2:]], axis=-1)
+
+
+def _write_saved_model(
+    path: Path, serve: Any, texts: dict[str, str], choices: Choices, config: Config
+) -> None:
+    module = tf.Module()
+    module.serve = serve
+    tf.saved_model.save(module, str(path), signatures={SIGNATURE: serve})
+    folder = path / EXTRA_FOLDER
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _write_onnx(
+    path: Path, serve: Any, texts: dict[str, str], choices: Choices, config: Config
+) -> None:
+    try:
+        import tf2onnx
+    except ImportError as error:
+        raise ValueError(
+            f"--format {ONNX} needs tf2onnx, onnx and onnxruntime: pip install tf2onnx onnx "
+            "onnxruntime"
+        ) from error
+    model, _ = tf2onnx.convert.from_function(
+        serve, input_signature=serve.input_signature, opset=ONNX_OPSET
+    )
+    for value in (*model.graph.input, *model.graph.output):
+        if choices.batch is None:
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for name, text in texts.items():
+        model.metadata_props.add(key=name, value=text)
+    path.write_bytes(model.SerializeToString())
+
+
+def _write_litert(
+    path: Path, serve: Any, texts: dict[str, str], choices: Choices, config: Config
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        # Only a SavedModel's signature gives the file names for its input and output.
+        _write_saved_model(Path(folder) / "model", serve, {}, choices, config)
+        converter = tf.lite.TFLiteConverter.from_saved_model(f"{folder}/model")
+        if choices.quantize:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if choices.quantize == FLOAT16:
+            converter.target_spec.supported_types = [tf.float16]
+        if choices.quantize == INT8:
+            crops = calibration_crops(str(choices.calibrate), config, batch=choices.batch or 1)
+            converter.representative_dataset = crops
+        path.write_bytes(converter.convert())
+    # As files of TFLite's own metadata are: readers of the model pass over what follows it.
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in texts.items():
+            archive.writestr(name, text)
+
+
+def calibration_crops(
+    pattern: str, config: Config, *, batch: int
+) -> Callable[[], Iterator[list[np.ndarray]]]:
+    """What the converter asks for: a function that iterates over inputs, [(batch, S, S, 3) uint8].
+
+    Raises:
+        ValueError: If no shard matches, one is damaged, or they hold fewer people than a batch.
+    """
+    people = count_people(find_shards(pattern))
+    if people < batch:
+        raise ValueError(f"--calibrate {pattern}: {people} people, at least {batch} are needed")
+    # Whole batches only: the dataset fills the last one up with empty pictures.
+    batches = min(people, max(CALIBRATION_PEOPLE, batch)) // batch
+    dataset = validation_dataset(pattern, config, batch_size=batch).take(batches)
+    return lambda: ([images] for images, *_ in dataset.as_numpy_iterator())
+
+
+_WRITERS = {SAVED_MODEL: _write_saved_model, ONNX: _write_onnx, LITERT: _write_litert}

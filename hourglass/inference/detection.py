@@ -1,0 +1,109 @@
+"""Where people are in a picture: YOLOX-Nano, run by OpenCV, so that nothing needs a download.
+
+Ge et al., "YOLOX: Exceeding YOLO Series in 2021" (arXiv 2107.08430), trained on COCO. The file and
+its licence: weights/README.md.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hourglass.core.pose import Box
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "yolox_nano.onnx"
+
+SIDE = 416
+"""Side of the detector's square input, px."""
+
+FILL = 114
+"""What its input shows beside the picture, as in its training."""
+
+STRIDES = (8, 16, 32)
+"""Input px per cell of its three grids of predictions."""
+
+PERSON = 0
+"""COCO's class, after four numbers of the box and one that says whether there is an object."""
+
+LOWEST_SCORE = 0.25
+OVERLAP = 0.5
+"""Boxes that share more (intersection over union) show the same person."""
+
+ROOM = 0.3
+"""Share of the picture's longer side that is added around it when nobody was found: a person who
+fills a picture is seen better with some room around."""
+
+
+class PeopleDetector:
+    """Finds people; `detector(picture)` is a list of their boxes. May be shared by threads.
+
+    Args:
+        lowest_score: Detections scored lower are left out.
+    """
+
+    def __init__(self, *, lowest_score: float = LOWEST_SCORE) -> None:
+        self._network = cv2.dnn.readNetFromONNX(str(WEIGHTS))
+        self._lowest_score = lowest_score
+        self._cells, self._strides = _grids()
+        self._turn = threading.Lock()
+
+    def __call__(self, picture: np.ndarray) -> list[Box]:
+        """People in a picture.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+
+        Returns:
+            Boxes (x, y, width, height) px inside the picture, the surest person first; [] if there
+            is none.
+        """
+        found = self._find(picture)
+        if found:
+            return found
+        room = round(ROOM * max(picture.shape[:2]))
+        sides = (room,) * 4
+        colour = (FILL,) * 3
+        roomy = cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=colour)
+        moved = [(x - room, y - room, width, height) for x, y, width, height in self._find(roomy)]
+        return [box for box in (_clipped(box, picture.shape) for box in moved) if box]
+
+    def _find(self, picture: np.ndarray) -> list[Box]:
+        zoom = SIDE / max(picture.shape[:2])
+        size = [max(1, round(side * zoom)) for side in picture.shape[1::-1]]
+        method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+        canvas = np.full((SIDE, SIDE, 3), FILL, np.uint8)
+        canvas[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=method)
+        blob = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+        with self._turn:
+            self._network.setInput(np.ascontiguousarray(blob))
+            rows = self._network.forward()[0]
+        scores = rows[:, 4] * rows[:, 5 + PERSON]
+        sure = scores >= self._lowest_score
+        centers = (rows[sure, :2] + self._cells[sure]) * self._strides[sure]
+        sizes = np.exp(rows[sure, 2:4]) * self._strides[sure]
+        boxes = np.concatenate([centers - sizes / 2, sizes], axis=1) / zoom
+        kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores[sure].tolist(), self._lowest_score, OVERLAP)
+        clipped = [_clipped(tuple(boxes[place].tolist()), picture.shape) for place in kept]
+        return [box for box in clipped if box]
+
+
+def _grids() -> tuple[np.ndarray, np.ndarray]:
+    """Cell (x, y) of each prediction, (P, 2), and its stride, (P, 1)."""
+    cells, strides = [], []
+    for stride in STRIDES:
+        count = SIDE // stride
+        rows, columns = np.mgrid[:count, :count]
+        cells.append(np.stack([columns, rows], axis=-1).reshape(-1, 2))
+        strides.append(np.full((count * count, 1), stride))
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def _clipped(box: Box, shape: tuple[int, ...]) -> Box | None:
+    """The part of a box inside a picture of that shape, if there is one."""
+    x, y, width, height = box
+    left, top = max(0.0, x), max(0.0, y)
+    right, bottom = min(float(shape[1]), x + width), min(float(shape[0]), y + height)
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None

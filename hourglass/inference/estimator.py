@@ -1,0 +1,214 @@
+"""From a picture to a pose: crop, run, decode, map back.
+
+This is the way a program uses a trained network::
+
+    estimator = PoseEstimator.load()
+    pose = estimator(picture)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hourglass.core.calibration import FLIP_TEST, PLAIN
+from hourglass.core.decoding import Refinement, decode_heatmaps
+from hourglass.core.geometry import (
+    apply_affine,
+    box_to_crop,
+    crop_matrix,
+    from_grid,
+    invert_affine,
+    warp,
+)
+from hourglass.core.pose import Box, Pose
+from hourglass.core.skeleton import MPII
+from hourglass.modelfiles.runtimes import Runtime, load_runtime
+
+BATCH_SIZE = 16
+"""Crops that run at once: enough to fill a CPU, little memory."""
+
+SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "lite.keras"
+"""The model that comes with the project; docs/MODEL_CARD.md says what it is."""
+
+
+class PoseEstimator:
+    """Finds one person's joints per crop. May be shared by threads.
+
+    Args:
+        runtime: The network.
+        flip_test: Average the heatmaps of each crop and of its mirror image.
+        refine: How `decode_heatmaps` refines; default: as the model's configuration says.
+        calibrated: Turn the peaks' heights into scores by the model's calibration, if it has one:
+            the share of keypoints so scored that lie within PCKh@0.5. Else scores are heights.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        flip_test: bool = False,
+        refine: Refinement | None = None,
+        calibrated: bool = True,
+    ) -> None:
+        self._runtime = runtime
+        self._turn = threading.Lock()  # LiteRT's interpreters serve one thread at a time
+        self._flip_test = flip_test
+        self._refine: Any = refine or runtime.config.data.refine
+        kind = FLIP_TEST if flip_test else PLAIN
+        self._calibration = runtime.calibrations.get(kind) if calibrated else None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether scores are shares of right keypoints, and not heights of peaks."""
+        return self._calibration is not None
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        *,
+        flip_test: bool = False,
+        refine: Refinement | None = None,
+    ) -> PoseEstimator:
+        """An estimator from a model file.
+
+        Args:
+            path: The file; default: `default_model`'s.
+            flip_test: As the class's.
+            refine: As the class's.
+
+        Raises:
+            ValueError: If there is no such file, or it is no model of this project.
+        """
+        runtime = load_runtime(path or default_model())
+        return cls(runtime, flip_test=flip_test, refine=refine)
+
+    def __call__(self, image: np.ndarray, box: Box | None = None) -> Pose:
+        """The pose of one person.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box: (x, y, width, height) px around the person; default: the whole picture.
+
+        Returns:
+            Joints in pixels of `image`.
+
+        Raises:
+            ValueError: If the picture is not such an array or the box is not a box.
+        """
+        _require_picture(image)
+        return self.poses([image], [whole(image) if box is None else box])[0]
+
+    def poses(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Pose]:
+        """The poses of many people.
+
+        Args:
+            images: N pictures (H, W, 3) uint8 RGB; one that shows several people comes as often.
+            boxes: N boxes (x, y, width, height) px, one person each.
+
+        Raises:
+            ValueError: As `__call__`, and if the lengths differ.
+        """
+        boxes = [(float(x), float(y), float(width), float(height)) for x, y, width, height in boxes]
+        crops = [box_to_crop(box) for box in boxes]
+        centers = np.array([center for center, _ in crops]).reshape(-1, 2)
+        points, scores = self.predict(images, centers, np.array([scale for _, scale in crops]))
+        return [
+            Pose(points=points[person], scores=scores[person], skeleton=MPII, box=box)
+            for person, box in enumerate(boxes)
+        ]
+
+    def predict(
+        self, images: Sequence[np.ndarray], centers: np.ndarray, scales: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The joints of many people, one per picture.
+
+        Args:
+            images: N pictures (H, W, 3) uint8 RGB, of any sizes.
+            centers: (N, 2) crop centres, 0-based px.
+            scales: (N,) MPII scales, person height / 200 px.
+
+        Returns:
+            Points (N, 16, 2) float32 in pixels of their pictures, and scores (N, 16) float32 in
+            [0, 1].
+
+        Raises:
+            ValueError: If the lengths differ, or a picture is not such an array.
+        """
+        centers, scales = np.asarray(centers, np.float64), np.asarray(scales, np.float64)
+        if centers.shape != (len(images), 2) or scales.shape != (len(images),):
+            raise ValueError(
+                f"{len(images)} pictures need centers ({len(images)}, 2) and scales "
+                f"({len(images)},), got {centers.shape} and {scales.shape}"
+            )
+        if not np.isfinite(centers).all():
+            raise ValueError("every one of the centers must be a finite number of px")
+        if not (np.isfinite(scales) & (scales > 0)).all():
+            raise ValueError("every one of the scales must be finite and above 0 (height / 200 px)")
+        size = self._runtime.config.network.input_size
+        joints = self._runtime.config.network.joints
+        points = np.zeros((len(images), joints, 2), np.float32)
+        scores = np.zeros((len(images), joints), np.float32)
+        for start in range(0, len(images), BATCH_SIZE):
+            chosen = slice(start, start + BATCH_SIZE)
+            matrices = crop_matrix(centers[chosen], scales[chosen], size=size)
+            crops = _crops(images[chosen], matrices, size)
+            cells, heights = decode_heatmaps(self._heatmaps(crops), refine=self._refine)
+            scores[chosen] = self._calibration(heights) if self._calibration else heights
+            points[chosen] = apply_affine(invert_affine(matrices), from_grid(cells))
+        return points, scores
+
+    def highest_heatmap(self, image: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+        """What the network sees in a box, to be drawn.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box: (x, y, width, height) px.
+
+        Returns:
+            The highest of all joints' heatmaps (S/4, S/4) float32, and the matrix (2, 3) from the
+            picture's pixels to the heatmap's.
+        """
+        size = self._runtime.config.network.input_size
+        center, scale = box_to_crop(box)
+        matrix = crop_matrix(center, scale, size=size)
+        heatmaps = self._heatmaps(_crops([image], matrix[None], size))[0]
+        cells = crop_matrix(center, scale, size=heatmaps.shape[0])
+        return heatmaps.max(axis=-1), cells
+
+    def _heatmaps(self, crops: np.ndarray) -> np.ndarray:
+        with self._turn:
+            heatmaps = self._runtime.heatmaps(crops)
+            if not self._flip_test:
+                return heatmaps
+            mirrored = self._runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+        return (heatmaps + mirrored[:, :, ::-1, MPII.flip_order]) / 2
+
+
+def default_model(folder: Path = Path("models")) -> Path:
+    """The best model of the run in `folder` that was trained last, or else the shipped one."""
+    found = sorted(folder.glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else SHIPPED
+
+
+def whole(image: np.ndarray) -> Box:
+    """The box around a whole picture (H, W, 3)."""
+    height, width = image.shape[:2]
+    return 0.0, 0.0, float(width), float(height)
+
+
+def _crops(images: Sequence[np.ndarray], matrices: np.ndarray, size: int) -> np.ndarray:
+    for image in images:
+        _require_picture(image)
+    pairs = zip(images, matrices, strict=True)
+    return np.stack([warp(image, matrix, size=size) for image, matrix in pairs])
+
+
+def _require_picture(image: np.ndarray) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f"a picture must be (H, W, 3) uint8, got {image.shape} {image.dtype}")

@@ -1,0 +1,1 @@
+"""What people look at: pictures, films, drawings, and results as other programs read them."""

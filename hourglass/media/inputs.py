@@ -1,0 +1,95 @@
+"""What there is to look at: pictures from files, folders, patterns and lists; films and cameras.
+
+Names only: reading pictures is `media.pictures`', reading films `media.video`'s.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""What a folder is searched for; a picture that is named itself may be called anything."""
+
+FILM_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+
+LIST = "-"
+"""The argument that stands for a list on standard input, one name a line."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a command was asked to look at.
+
+    Attributes:
+        pictures: Picture files, in the order given, each once.
+        films: Film files and camera numbers.
+    """
+
+    pictures: tuple[Path, ...]
+    films: tuple[Path | int, ...]
+
+
+def find_inputs(
+    arguments: Sequence[str], *, recursive: bool = False, listed: Iterable[str] = ()
+) -> Inputs:
+    """Sorts out what a command's arguments name.
+
+    Args:
+        arguments: Files, folders, glob patterns, camera numbers, or `-` for `listed`.
+        recursive: Search folders to any depth.
+        listed: Lines that stand for a `-`: files, folders or patterns.
+
+    Raises:
+        ValueError: If a folder, a pattern or the list names nothing.
+    """
+    pictures: dict[Path, None] = {}
+    films: dict[Path | int, None] = {}
+    for argument in _expanded(arguments, listed):
+        path = Path(argument)
+        if argument.isdecimal() and not path.exists():
+            films[int(argument)] = None
+            continue
+        for found in _files_in(path, recursive=recursive) if path.is_dir() else [path]:
+            if found.suffix.lower() in FILM_SUFFIXES:
+                films[found] = None
+            else:
+                pictures[found] = None
+    return Inputs(tuple(pictures), tuple(films))
+
+
+def _expanded(arguments: Sequence[str], listed: Iterable[str]) -> list[str]:
+    """The arguments with lists and patterns replaced by what they name."""
+    names: list[str] = []
+    for argument in arguments:
+        lines = [argument]
+        if argument == LIST:
+            lines = [line.strip() for line in listed if line.strip()]
+            if not lines:
+                raise ValueError("-: the list on standard input is empty, a name a line is needed")
+        for line in lines:
+            names += _matching(line)
+    return names
+
+
+def _matching(argument: str) -> list[str]:
+    if not glob.has_magic(argument) or Path(argument).exists():
+        return [argument]
+    found = sorted(glob.glob(argument, recursive=True))
+    if not found:
+        raise ValueError(f"{argument}: no file matches this pattern")
+    return found
+
+
+def _files_in(folder: Path, *, recursive: bool) -> list[Path]:
+    paths = folder.rglob("*") if recursive else folder.glob("*")
+    suffixes = PICTURE_SUFFIXES | FILM_SUFFIXES
+    found = sorted(path for path in paths if path.suffix.lower() in suffixes)
+    if not found:
+        below = "" if recursive else "; --recursive would search the folders inside it, too"
+        raise ValueError(f"{folder}: no pictures or films in this folder{below}")
+    return found

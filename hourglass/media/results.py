@@ -1,0 +1,146 @@
+"""Poses as other programs read them: JSON, CSV, COCO's keypoint results, OpenPose's files.
+
+docs/FORMATS.md says what stands in each. Text in and out; files are the callers'.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hourglass.core.pose import Pose
+from hourglass.core.skeleton import MPII
+
+DIGITS = 3
+"""Decimals of coordinates and scores in text made for others: a thousandth of a pixel."""
+
+COCO_CATEGORY = 1
+COCO_JOINTS: tuple[str | None, ...] = (
+    *(None,) * 5,
+    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist"),
+    *("right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle"),
+    "right_ankle",
+)
+"""COCO's 17 keypoints; nose, eyes and ears are not among ours, and are given as 0, 0, 0."""
+
+OPENPOSE_JOINTS: tuple[str | None, ...] = (
+    *(None, "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder"),
+    *("left_elbow", "left_wrist", "pelvis", "right_hip", "right_knee", "right_ankle"),
+    *("left_hip", "left_knee", "left_ankle"),
+    *(None,) * 10,
+)
+"""OpenPose's BODY_25; what is not among ours (nose, eyes, ears, feet) is 0, 0, 0, as there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The people of one picture or frame.
+
+    Attributes:
+        image: The picture's or film's name.
+        width: px.
+        height: px.
+        poses: One per person.
+        frame: The frame's place in its film, from 0; None of a picture.
+        time: The frame's time, s; None of a picture.
+    """
+
+    image: str
+    width: int
+    height: int
+    poses: Sequence[Pose]
+    frame: int | None = None
+    time: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and names, ready for JSON."""
+        of_film = {} if self.frame is None else {"frame": self.frame, "time": self.time}
+        return {
+            "image": self.image,
+            **of_film,
+            "width": self.width,
+            "height": self.height,
+            "people": [pose.to_dict() for pose in self.poses],
+        }
+
+
+def to_json(found: Iterable[Found]) -> str:
+    """A list with an object per picture or frame."""
+    return json.dumps([one.to_dict() for one in found], indent=1) + "\n"
+
+
+def to_csv(found: Iterable[Found]) -> str:
+    """A row per person: picture, frame, box, score, then x, y and score of each joint."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    joints = [f"{name}_{part}" for name in MPII.joints for part in ("x", "y", "score")]
+    box = [f"box_{part}" for part in ("x", "y", "width", "height")]
+    writer.writerow(["image", "frame", "person", *box, "score", *joints])
+    for one in found:
+        for number, pose in enumerate(one.poses):
+            values = np.round([*pose.box, pose.score, *_flat(pose, MPII.joints)], DIGITS)
+            frame = "" if one.frame is None else one.frame
+            writer.writerow([one.image, frame, number, *values])
+    return out.getvalue()
+
+
+def to_coco(found: Iterable[Found]) -> str:
+    """A list of COCO keypoint results, an entry per person.
+
+    `image_id` is the number in the picture's name, or the name where it has none; in a film, the
+    frame.
+    """
+    entries = []
+    for one in found:
+        for pose in one.poses:
+            keypoints = _flat(pose, COCO_JOINTS)
+            entries.append(
+                {
+                    "image_id": _image_id(one),
+                    "category_id": COCO_CATEGORY,
+                    "keypoints": [round(value, DIGITS) for value in keypoints],
+                    "score": round(pose.score, DIGITS),
+                }
+            )
+    return json.dumps(entries) + "\n"
+
+
+def _image_id(found: Found) -> int | str:
+    if found.frame is not None:
+        return found.frame
+    name = found.image.replace("\\", "/").rpartition("/")[2]
+    stem = name.rpartition(".")[0] or name
+    digits = re.search(r"[0-9]+$", stem)
+    return int(digits.group()) if digits else stem
+
+
+def to_openpose(found: Found) -> str:
+    """The JSON that OpenPose writes for a picture or frame."""
+    people = [
+        {
+            "person_id": [-1],
+            "pose_keypoints_2d": [round(value, DIGITS) for value in _flat(pose, OPENPOSE_JOINTS)],
+            **{f"{part}_keypoints_2d": [] for part in ("face", "hand_left", "hand_right")},
+        }
+        for pose in found.poses
+    ]
+    return json.dumps({"version": 1.3, "people": people}) + "\n"
+
+
+def _flat(pose: Pose, joints: Sequence[str | None]) -> list[float]:
+    """x, y, score of each joint in turn; zeros for one that the skeleton lacks."""
+    values: list[float] = []
+    for name in joints:
+        if name is None:
+            values += [0.0, 0.0, 0.0]
+        else:
+            place = pose.skeleton.index(name)
+            values += [*map(float, pose.points[place]), float(pose.scores[place])]
+    return values

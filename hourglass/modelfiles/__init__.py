@@ -1,0 +1,1 @@
+"""A network on disk, and what runs it."""

@@ -1,0 +1,265 @@
+"""Model files: a network with its configuration in one file, and a training that can go on.
+
+A file is a Keras archive (`.keras`) with members of our own beside Keras's, so that it is enough to
+predict, resumes on any backend, precision and number of devices, and opens in plain Keras too.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from hourglass.core import calibration
+from hourglass.core.calibration import Calibration
+from hourglass.core.config import Config, to_json
+from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX, parse_config
+from hourglass.networks.hourglass import build_network
+
+WEIGHTS_MEMBER = "model.weights.h5"
+STATE_MEMBER = "training.json"
+OPTIMIZER_MEMBER = "optimizer.npz"
+
+ROUNDING_MASK, ROUNDING_HALF = np.uint32(0x1FFF), np.uint32(0x1000)
+"""The 13 bits that float32's fraction has beyond float16's, and half of what they count to."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands.
+
+    Attributes:
+        epoch: Epochs finished.
+        best_score: Best validation PCKh@0.5 so far, percent; -1 before the first epoch.
+        best_epoch: The epoch (from 1) that reached it; 0 before the first.
+    """
+
+    epoch: int = 0
+    best_score: float = -1.0
+    best_epoch: int = 0
+
+
+def save_model(
+    path: Path,
+    network: keras.Model,
+    config: Config,
+    *,
+    state: TrainingState | None = None,
+    optimizer: keras.Optimizer | None = None,
+) -> None:
+    """Writes a model file that appears under its name only when it is whole.
+
+    Args:
+        path: Where; ends in `.keras`.
+        network: What `build_network(config.network)` built, in float32.
+        config: All choices it was made with.
+        state: With `optimizer`, what a training needs to go on.
+        optimizer: Its variables are stored.
+    """
+    temporary = path.with_name(f".{path.name}")
+    try:
+        network.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(CONFIG_MEMBER, to_json(config))
+            if state is not None and optimizer is not None:
+                archive.writestr(STATE_MEMBER, json.dumps(asdict(state)))
+                archive.writestr(OPTIMIZER_MEMBER, _pack(optimizer))
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _pack(optimizer: keras.Optimizer) -> bytes:
+    out = io.BytesIO()
+    values = (keras.ops.convert_to_numpy(variable) for variable in optimizer.variables)
+    np.savez(out, *values)
+    return out.getvalue()
+
+
+def read_config(path: str | Path) -> Config:
+    """The configuration inside a model file.
+
+    Raises:
+        ValueError: If the file is missing, no model of this project, or for other joints.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such model file")
+    return parse_config(_text(path, CONFIG_MEMBER), where=str(path))
+
+
+def read_calibrations(path: str | Path) -> dict[str, Calibration]:
+    """The calibrations of scores inside a model file, empty if it has none.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    if CALIBRATION_MEMBER not in _members(path):
+        return {}
+    return calibration.from_json(_text(path, CALIBRATION_MEMBER), where=str(path))
+
+
+def save_calibrated(
+    source: Path, target: Path, calibrations: dict[str, Calibration], *, compact: bool = False
+) -> None:
+    """Writes a copy of a model file with calibrations of its scores, in the place of older ones.
+
+    Args:
+        source: The model file.
+        target: The copy; may be `source`.
+        calibrations: By the way the network is run.
+        compact: Keep 11 significant bits of each weight, float16's precision with float32's range,
+            and compress, which halves the file; a file that is compact stays so.
+
+    Raises:
+        ValueError: If the file is damaged, or it is an exported one.
+    """
+    if source.suffix != SUFFIX:
+        # A `.tflite` file is an archive, too, but of its metadata alone.
+        raise ValueError(
+            f"{source}: only a {SUFFIX} file can be calibrated; calibrate that, and export it again"
+        )
+    members = {name: _member(source, name) for name in _members(source)}
+    members[CALIBRATION_MEMBER] = calibration.to_json(calibrations).encode()
+    if compact:
+        members[WEIGHTS_MEMBER] = _rounded(_member(source, WEIGHTS_MEMBER), where=str(source))
+    compressed = compact or _is_compressed(source)
+    temporary = target.with_name(f".{target.stem}.calibrated{SUFFIX}")
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    try:
+        with zipfile.ZipFile(temporary, "w", method) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_compressed(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(one.compress_type == zipfile.ZIP_DEFLATED for one in archive.infolist())
+
+
+def _rounded(weights: bytes, *, where: str) -> bytes:
+    """A weights file whose float32 arrays have 13 zero bits at their ends."""
+    out = io.BytesIO(weights)
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype == np.float32:
+            bits = np.asarray(item[()]).view(np.uint32)
+            item[()] = ((bits + ROUNDING_HALF) & ~ROUNDING_MASK).view(np.float32)
+
+    try:
+        with h5py.File(out, "r+") as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise ValueError(f"{where}: its weights are damaged ({error})") from error
+    return out.getvalue()
+
+
+def _text(path: str | Path, name: str) -> str:
+    try:
+        return _member(path, name).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: {name} inside is no text ({error})") from error
+
+
+def _members(path: str | Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a model file, or a damaged one ({error})") from error
+
+
+def _member(path: str | Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except KeyError as error:
+        raise ValueError(f"{path}: not written by hourglass, {name} is not inside") from error
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a model file, or a damaged one ({error})") from error
+
+
+def load_model(path: str | Path) -> tuple[keras.Model, Config]:
+    """A network in float32, ready to predict, and its configuration.
+
+    Raises:
+        ValueError: As `read_config`, and if the weights do not fit the configuration.
+    """
+    config = read_config(path)
+    network = build_network(config.network)
+    load_weights(path, network)
+    return network, config
+
+
+def load_weights(path: str | Path, network: keras.Model) -> None:
+    """Fills a network of the same shape, whatever its precision, from a model file.
+
+    Raises:
+        ValueError: If the file's weights are damaged or of another shape.
+    """
+    weights = _member(path, WEIGHTS_MEMBER)
+    stored = _count_variables(weights, str(path))
+    if stored != len(network.weights):
+        raise ValueError(
+            f"{path}: weights cannot be loaded (there are {stored} arrays, the network that its "
+            f"configuration describes has {len(network.weights)})"
+        )
+    try:
+        # From the archive itself Keras would read a compressed member again for every array.
+        with tempfile.TemporaryDirectory() as folder:
+            unpacked = Path(folder) / WEIGHTS_MEMBER
+            unpacked.write_bytes(weights)
+            network.load_weights(unpacked)
+    except Exception as error:  # Keras, h5py and zipfile each raise kinds of their own
+        raise ValueError(f"{path}: weights cannot be loaded ({error})") from error
+
+
+def _count_variables(weights: bytes, where: str) -> int:
+    """The network's arrays in a weights file; Keras leaves those that a network lacks unread."""
+    count = 0
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        nonlocal count
+        count += isinstance(item, h5py.Dataset) and not name.startswith("optimizer/")
+
+    try:
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"{where}: weights cannot be loaded ({error})") from error
+    return count
+
+
+def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) -> TrainingState:
+    """Puts a network and its built optimizer where a training stopped.
+
+    Raises:
+        ValueError: If the file holds no training, or one of another network or optimizer.
+    """
+    state = TrainingState(**json.loads(_member(path, STATE_MEMBER)))
+    weights = load_model(path)[0].get_weights()
+    if [weight.shape for weight in weights] != [tuple(one.shape) for one in network.weights]:
+        raise ValueError(f"{path}: its network has another shape than the one to be trained")
+    network.set_weights(weights)
+    with np.load(io.BytesIO(_member(path, OPTIMIZER_MEMBER))) as stored:
+        values = [stored[name] for name in stored.files]
+    variables = optimizer.variables
+    if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
+        raise ValueError(f"{path}: its optimizer state does not fit this network and optimizer")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return state

@@ -1,0 +1,111 @@
+"""What an exported model file says about itself, as named texts that every format can carry.
+
+The texts are the same in all formats; `exporting.formats` puts them into a file and
+`modelfiles.runtimes` takes them out, each in the format's own way. Nothing here reads a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hourglass.core import calibration, config
+from hourglass.core.calibration import Calibration
+from hourglass.core.config import Config
+from hourglass.core.skeleton import MPII
+
+SUFFIX = ".keras"
+"""The ending of model files that are no exports."""
+
+CONFIG_MEMBER = "hourglass.json"
+CALIBRATION_MEMBER = "calibration.json"
+EXPORT_MEMBER = "export.json"
+
+HEATMAPS, KEYPOINTS = "heatmaps", "keypoints"
+
+OUTPUTS = {
+    HEATMAPS: "(B, S/4, S/4, J) float32, the last stack's heatmaps",
+    KEYPOINTS: "(B, J, 3) float32: x and y in px of the crop, 0-based, a pixel's centre at its "
+    "index, and the peak's height in [0, 1]",
+}
+"""What a file gives, by the name of its output."""
+
+INPUT = "(B, S, S, 3) uint8 RGB, the person's crop as it is; the network rescales it itself"
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """An exported model's description.
+
+    Attributes:
+        config: All choices that the network was made with.
+        calibrations: Of its scores, by the way it is run; empty if it has none.
+        outputs: What it gives, `HEATMAPS` or `KEYPOINTS`.
+        batch: How many crops it takes at a time; None for any number.
+    """
+
+    config: Config
+    calibrations: dict[str, Calibration]
+    outputs: str
+    batch: int | None
+
+
+def to_texts(metadata: Metadata) -> dict[str, str]:
+    """The description as JSON texts by member name, with joints and bones for foreign readers."""
+    about = {
+        "image": INPUT,
+        "outputs": metadata.outputs,
+        metadata.outputs: OUTPUTS[metadata.outputs],
+        "batch": metadata.batch,
+        "joints": MPII.joints,
+        "bones": MPII.bones,
+    }
+    return {
+        CONFIG_MEMBER: config.to_json(metadata.config),
+        CALIBRATION_MEMBER: calibration.to_json(metadata.calibrations),
+        EXPORT_MEMBER: json.dumps(about, indent=2) + "\n",
+    }
+
+
+def from_texts(texts: Mapping[str, str], *, where: str) -> Metadata:
+    """The description that `to_texts` wrote.
+
+    Args:
+        texts: By member name; others than ours are passed over.
+        where: The file they came from, for error messages.
+
+    Raises:
+        ValueError: If a text is missing or is not such a description; names `where`.
+    """
+    for name in (CONFIG_MEMBER, CALIBRATION_MEMBER, EXPORT_MEMBER):
+        if name not in texts:
+            raise ValueError(f"{where}: not written by hourglass.export, {name} is not inside")
+    try:
+        about = json.loads(texts[EXPORT_MEMBER])
+        outputs, batch = about["outputs"], about["batch"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{where}: {EXPORT_MEMBER} inside is damaged ({error})") from error
+    if outputs not in OUTPUTS:
+        raise ValueError(f"{where}: outputs is {outputs!r}, it must be one of {tuple(OUTPUTS)}")
+    return Metadata(
+        config=parse_config(texts[CONFIG_MEMBER], where=where),
+        calibrations=calibration.from_json(texts[CALIBRATION_MEMBER], where=where),
+        outputs=outputs,
+        batch=batch,
+    )
+
+
+def parse_config(text: str, *, where: str) -> Config:
+    """The configuration of a model for this project's skeleton.
+
+    Raises:
+        ValueError: If the text is no configuration, or one for other joints; names `where`.
+    """
+    parsed = config.from_json(text, where=where)
+    joints = parsed.network.joints
+    if joints != len(MPII.joints):
+        raise ValueError(
+            f"{where}: the model has {joints} joints, skeleton {MPII.name!r} has {len(MPII.joints)}"
+        )
+    return parsed

@@ -1,0 +1,264 @@
+"""What runs a model file: one adapter per kind, each importing its runtime only when used."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hourglass.core.calibration import Calibration
+from hourglass.core.config import Config
+from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, from_texts
+
+EXTRA_FOLDER = "assets.extra"
+"""Where TensorFlow keeps a SavedModel's files that are not its own."""
+
+GRAPH_FILE = "saved_model.pb"
+"""The file by which a folder is known to be a SavedModel."""
+
+SIGNATURE = "serving_default"
+"""The function that servers of SavedModels call."""
+
+ONNX_ERRORS_ONLY = 3
+"""ONNX Runtime's log level that leaves notes and warnings out."""
+
+
+class Runtime(Protocol):
+    """A model file, ready to run."""
+
+    config: Config
+    calibrations: dict[str, Calibration]
+
+    def heatmaps(self, images: np.ndarray) -> np.ndarray:
+        """The last stack's heatmaps.
+
+        Args:
+            images: (B, S, S, 3) uint8.
+
+        Returns:
+            (B, S/4, S/4, J) float32.
+        """
+
+
+class KerasRuntime:
+    """Runs a `.keras` file on Keras's backend, compiled; on TensorFlow without BatchNorms.
+
+    Args:
+        path: The model file.
+
+    Raises:
+        ValueError: If it is missing or no model of this project.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        import keras
+
+        from hourglass.modelfiles.keras_file import load_model, read_calibrations
+        from hourglass.networks.folding import folded
+        from hourglass.networks.hourglass import last_stack
+
+        network, self.config = load_model(path)
+        self.calibrations = read_calibrations(path)
+        last = last_stack(network)
+        compiled = keras.backend.backend() == "tensorflow"
+        self._predict = _compiled(folded(last)) if compiled else last.predict_on_batch
+
+    def heatmaps(self, images: np.ndarray) -> np.ndarray:
+        return np.asarray(self._predict(images))
+
+
+def _compiled(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function of TensorFlow's operations, compiled for batches of any size."""
+    import tensorflow as tf
+
+    function = tf.function(predict, reduce_retracing=True, autograph=False)
+    return lambda images: function(tf.constant(images))
+
+
+class ExportRuntime(ABC):
+    """What the adapters of exported files share: their description, and batches of a fixed size."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.config = metadata.config
+        self.calibrations = metadata.calibrations
+        self.outputs = metadata.outputs
+        self.batch = metadata.batch
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """The file's one output, `hourglass.modelfiles.metadata.OUTPUTS` says which.
+
+        Args:
+            images: (B, S, S, 3) uint8, B at least 1.
+        """
+        size = self.batch or len(images)
+        short = -len(images) % size
+        filled = np.concatenate([images, np.zeros((short, *images.shape[1:]), np.uint8)])
+        parts = [self._run(filled[start : start + size]) for start in range(0, len(filled), size)]
+        return np.concatenate(parts)[: len(images)]
+
+    def heatmaps(self, images: np.ndarray) -> np.ndarray:
+        """The last stack's heatmaps, as `Runtime`'s, of a file whose output they are."""
+        return self.run(images)
+
+    @abstractmethod
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        """The output for exactly as many images as the file takes."""
+
+
+class OnnxRuntime(ExportRuntime):
+    """Runs a `.onnx` file by ONNX Runtime, on whatever device the installed package is for.
+
+    Args:
+        path: The model file.
+
+    Raises:
+        ValueError: If it is missing, damaged or of another network, or onnxruntime is missing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        _require_file(path)
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise _missing_package(path, "onnxruntime") from error
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = ONNX_ERRORS_ONLY
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=onnxruntime.get_available_providers()
+            )
+        except Exception as error:  # ONNX Runtime's kinds have no common ancestor but this
+            raise ValueError(f"{path}: not an ONNX file, or a damaged one ({error})") from error
+        texts = self._session.get_modelmeta().custom_metadata_map
+        super().__init__(from_texts(texts, where=str(path)))
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        return self._session.run([self.outputs], {"image": images})[0]
+
+
+class LiteRTRuntime(ExportRuntime):
+    """Runs a `.tflite` file by LiteRT on all cores.
+
+    Args:
+        path: The model file.
+
+    Raises:
+        ValueError: If it is missing, damaged or of another network, or ai-edge-litert is missing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        _require_file(path)
+        metadata = from_texts(_appended_texts(path), where=str(path))
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise _missing_package(path, "ai-edge-litert") from error
+        try:
+            self._interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(f"{path}: not a LiteRT file, or a damaged one ({error})") from error
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._shape = tuple(self._input["shape"])
+        super().__init__(metadata)
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        if images.shape != self._shape:
+            self._interpreter.resize_tensor_input(self._input["index"], images.shape, strict=True)
+            self._interpreter.allocate_tensors()
+            self._shape = images.shape
+        self._interpreter.set_tensor(self._input["index"], images)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)
+
+
+def _appended_texts(path: str | Path) -> dict[str, str]:
+    """The texts in the zip archive at a `.tflite` file's end, empty if there is none."""
+    if not zipfile.is_zipfile(path):
+        return {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name).decode() for name in archive.namelist()}
+    except (zipfile.BadZipFile, EOFError, OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: its metadata is damaged ({error})") from error
+
+
+class SavedModelRuntime(ExportRuntime):
+    """Runs a SavedModel's folder by TensorFlow, without Keras.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        ValueError: If it is damaged or of another network.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        import tensorflow as tf
+
+        members = (Path(path) / EXTRA_FOLDER).glob("*.json")
+        texts = {member.name: member.read_text(encoding="utf-8") for member in members}
+        super().__init__(from_texts(texts, where=str(path)))
+        try:
+            # The functions live only as long as what was loaded.
+            self._loaded = tf.saved_model.load(str(path))
+            self._serve = self._loaded.signatures[SIGNATURE]
+        except Exception as error:  # TensorFlow, protobuf and zlib each raise kinds of their own
+            raise ValueError(f"{path}: not a SavedModel, or a damaged one ({error})") from error
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        return self._serve(image=tf.constant(images))[self.outputs].numpy()
+
+
+def _require_file(path: str | Path) -> None:
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: no such model file")
+
+
+def _missing_package(path: str | Path, package: str) -> ValueError:
+    return ValueError(f"{path}: to run it, {package} is needed: pip install {package}")
+
+
+def load_export(path: str | Path) -> ExportRuntime:
+    """The runtime for an exported file, whatever its output is.
+
+    Raises:
+        ValueError: If the ending is none that is known, or the file cannot be loaded.
+    """
+    path = Path(path)
+    if path.suffix == ".onnx":
+        return OnnxRuntime(path)
+    if path.suffix == ".tflite":
+        return LiteRTRuntime(path)
+    if (path / GRAPH_FILE).is_file():
+        return SavedModelRuntime(path)
+    raise ValueError(
+        f"{path}: not a model file, its name must end in .keras, .onnx or .tflite, or it must be a "
+        "SavedModel's folder"
+    )
+
+
+def load_runtime(path: str | Path) -> Runtime:
+    """The runtime for a model file, by its ending.
+
+    Raises:
+        ValueError: If the ending is none that is known, the file cannot be loaded, or it was
+            exported to give keypoints.
+    """
+    if Path(path).suffix == SUFFIX:
+        return KerasRuntime(path)
+    runtime = load_export(path)
+    if runtime.outputs != HEATMAPS:
+        raise ValueError(
+            f"{path}: it gives {runtime.outputs}, for programs of other projects; here only files "
+            f"exported with --outputs {HEATMAPS} run"
+        )
+    return runtime

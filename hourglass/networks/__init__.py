@@ -1,0 +1,1 @@
+"""Keras networks and losses, on any backend."""

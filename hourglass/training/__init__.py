@@ -1,0 +1,1 @@
+"""One training, and what happens beside its steps."""

@@ -1,0 +1,1 @@
+"""The page, and the server that shows it."""

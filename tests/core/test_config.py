@@ -1,0 +1,279 @@
+"""Configurations: what they refuse, in which words, and that files bring them back unchanged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pytest
+
+from hourglass.core.config import (
+    PRESETS,
+    AugmentConfig,
+    Config,
+    DataConfig,
+    NetworkConfig,
+    TrainConfig,
+    from_json,
+    preset,
+    to_json,
+)
+
+INF, NAN = float("inf"), float("nan")
+
+REFUSED = [
+    (NetworkConfig, "stacks", 0, "1 or more"),
+    (NetworkConfig, "stacks", -1, "1 or more"),
+    (NetworkConfig, "stacks", 2.0, "a finite int"),
+    (NetworkConfig, "stacks", True, "a finite int"),
+    (NetworkConfig, "stacks", "2", "a finite int"),
+    (NetworkConfig, "stacks", None, "a finite int"),
+    (NetworkConfig, "channels", 0, "a multiple of 4"),
+    (NetworkConfig, "channels", -4, "a multiple of 4"),
+    (NetworkConfig, "channels", 250, "a multiple of 4"),
+    (NetworkConfig, "depth", 0, "1 or more"),
+    (NetworkConfig, "joints", 0, "1 or more"),
+    (NetworkConfig, "input_size", 0, "a multiple of 64 (stride 4 times 2^depth)"),
+    (NetworkConfig, "input_size", -64, "a multiple of 64 (stride 4 times 2^depth)"),
+    (NetworkConfig, "input_size", 250, "a multiple of 64 (stride 4 times 2^depth)"),
+    (NetworkConfig, "encoder", "resnet", "one of ('none', 'lite0', 'lite1', 'lite2')"),
+    (DataConfig, "sigma", 0.0, "above 0 heatmap px"),
+    (DataConfig, "sigma", -1.0, "above 0 heatmap px"),
+    (DataConfig, "sigma", NAN, "a finite float"),
+    (DataConfig, "sigma", "1", "a finite float"),
+    (DataConfig, "sigma", True, "a finite float"),
+    (DataConfig, "shuffle_buffer", 0, "1 record or more"),
+    (DataConfig, "read_shards", 0, "1 shard or more"),
+    (DataConfig, "refine", "half", "one of ('quarter', 'dark', 'none')"),
+    (AugmentConfig, "rotation", -1.0, "0 to 180 degrees"),
+    (AugmentConfig, "rotation", 180.5, "0 to 180 degrees"),
+    (AugmentConfig, "rotation", NAN, "a finite float"),
+    *(
+        (AugmentConfig, name, value, "at least 0 and below 1")
+        for name in ("scale", "shift", "colour", "cutout")
+        for value in (-0.1, 1.0)
+    ),
+    *(
+        (AugmentConfig, name, value, "0 to 1")
+        for name in ("rotation_probability", "flip_probability")
+        for value in (-0.1, 1.1)
+    ),
+    (TrainConfig, "epochs", 0, "1 or more"),
+    (TrainConfig, "batch_size", 0, "1 or more"),
+    (TrainConfig, "learning_rate", 0.0, "above 0"),
+    (TrainConfig, "learning_rate", INF, "a finite float"),
+    (TrainConfig, "learning_rate", -INF, "a finite float"),
+    (TrainConfig, "schedule", "linear", "one of ('cosine', 'plateau')"),
+    (TrainConfig, "plateau_factor", 0.0, "above 0 and below 1"),
+    (TrainConfig, "plateau_factor", 1.0, "above 0 and below 1"),
+    (TrainConfig, "warmup_epochs", -0.5, "0 or more"),
+    (TrainConfig, "encoder_rate", -0.5, "0 or more"),
+    (TrainConfig, "averaging", -0.1, "at least 0 and below 1"),
+    (TrainConfig, "averaging", 1.0, "at least 0 and below 1"),
+    (TrainConfig, "loss", "mae", "one of ('mse', 'iou')"),
+    (TrainConfig, "foreground_weight", -1.0, "0 or more"),
+    (
+        TrainConfig,
+        "precision",
+        "float16",
+        "one of ('auto', 'float32', 'mixed_bfloat16', 'mixed_float16')",
+    ),
+    (TrainConfig, "xla", "yes", "auto, on or off"),
+    (TrainConfig, "seed", -1, "0 to 2147483647"),
+    (TrainConfig, "seed", 2**31, "0 to 2147483647"),
+]
+
+ALLOWED_EXTREMES = [
+    (NetworkConfig, {"stacks": 1, "channels": 4, "depth": 1, "input_size": 8, "joints": 1}),
+    (DataConfig, {"sigma": 1e-3, "shuffle_buffer": 1, "read_shards": 1}),
+    (DataConfig, {"sigma": 2}),
+    (AugmentConfig, dict.fromkeys(("scale", "rotation", "shift", "colour", "cutout"), 0)),
+    (AugmentConfig, dict.fromkeys(("scale", "shift", "colour", "cutout"), 0.999)),
+    (AugmentConfig, {"rotation": 180.0}),
+    (AugmentConfig, {"rotation_probability": 0.0, "flip_probability": 1.0}),
+    (AugmentConfig, {"rotation_probability": 1.0, "flip_probability": 0.0}),
+    (TrainConfig, {"epochs": 1, "batch_size": 1, "warmup_epochs": 0.0, "foreground_weight": 0.0}),
+    (TrainConfig, {"encoder_rate": 0.0, "averaging": 0.0, "frozen_statistics": True}),
+    (TrainConfig, {"encoder_rate": 3.0, "averaging": 0.9999, "plateau_factor": 0.99}),
+    (TrainConfig, {"seed": 2**31 - 1, "schedule": "plateau", "xla": "off", "loss": "iou"}),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "value", "allowed"), REFUSED)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    owner: type, name: str, value: Any, allowed: str
+):
+    message = f"{owner.__name__}.{name} is {value!r}, it must be {allowed}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        owner(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, 1, 1.0, "yes", None])
+def test_a_truth_must_be_a_truth(value: Any):
+    with pytest.raises(
+        ValueError, match=rf"^TrainConfig\.frozen_statistics is {value!r}, it must be .*\bbool\b"
+    ):
+        TrainConfig(frozen_statistics=value)
+
+
+@pytest.mark.parametrize("name", ["schedule", "loss", "precision", "xla"])
+def test_a_word_must_be_text(name: str):
+    with pytest.raises(ValueError, match=rf"^TrainConfig\.{name} is 3, it must be a .*\bstr\b"):
+        TrainConfig(**{name: 3})
+
+
+@pytest.mark.parametrize(("owner", "values"), ALLOWED_EXTREMES)
+def test_the_ends_of_a_range_are_allowed(owner: type, values: dict[str, Any]):
+    config = owner(**values)
+    assert {name: getattr(config, name) for name in values} == values
+
+
+@pytest.mark.parametrize(("depth", "step"), [(1, 8), (3, 32), (5, 128)])
+def test_the_input_size_must_fit_the_depth(depth: int, step: int):
+    assert NetworkConfig(depth=depth, input_size=3 * step).input_size == 3 * step
+    with pytest.raises(ValueError, match=rf"input_size is {step + 4}, .* a multiple of {step} "):
+        NetworkConfig(depth=depth, input_size=step + 4)
+
+
+@pytest.mark.parametrize(("depth", "input_size"), [(1, 40), (2, 48)])
+def test_an_encoder_needs_an_input_that_it_can_halve(depth: int, input_size: int):
+    """It halves the heatmaps' size 3 times whatever the depth of the hourglasses after it."""
+    with pytest.raises(
+        ValueError,
+        match=rf"NetworkConfig\.input_size is {input_size}, it must be a multiple of 32",
+    ):
+        NetworkConfig(encoder="lite0", depth=depth, input_size=input_size)
+
+
+@pytest.mark.parametrize(("input_size", "cells"), [(256, 64), (384, 96), (64, 16)])
+def test_heatmaps_are_a_quarter_of_the_input(input_size: int, cells: int):
+    assert NetworkConfig(input_size=input_size).heatmap_size == cells
+
+
+@pytest.mark.parametrize("owner", [NetworkConfig, DataConfig, AugmentConfig, TrainConfig, Config])
+def test_a_configuration_cannot_be_changed(owner: type):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(owner(), dataclasses.fields(owner)[0].name, 1)
+
+
+def test_replacing_a_value_checks_it_again():
+    with pytest.raises(ValueError, match=r"TrainConfig\.epochs is -3"):
+        dataclasses.replace(TrainConfig(), epochs=-3)
+
+
+@pytest.mark.parametrize(("name", "stacks"), [("hg1", 1), ("hg2", 2), ("hg4", 4), ("hg8", 8)])
+def test_the_papers_presets_have_the_papers_shape(name: str, stacks: int):
+    assert preset(name).network == NetworkConfig(
+        stacks=stacks, channels=256, depth=4, input_size=256, joints=16
+    )
+
+
+@pytest.mark.parametrize(("name", "cells"), [("small", 32), ("tiny", 24)])
+def test_smaller_presets_have_smaller_heatmaps(name: str, cells: int):
+    assert preset(name).network.heatmap_size == cells
+
+
+def test_the_lite_preset_has_a_pretrained_encoder():
+    assert preset("lite").network.encoder == "lite0"
+    assert {preset(name).network.encoder for name in PRESETS if name != "lite"} == {"none"}
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(
+        ValueError, match=rf"no preset is called 'hg3'; there are {', '.join(PRESETS)}$"
+    ):
+        preset("hg3")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_comes_back_from_json_unchanged(name: str):
+    assert from_json(to_json(PRESETS[name]), where="here") == PRESETS[name]
+
+
+def test_every_changed_value_comes_back_from_json():
+    config = Config(
+        NetworkConfig(stacks=3, channels=12, depth=3, input_size=96, joints=5, encoder="lite1"),
+        DataConfig(sigma=1.7, shuffle_buffer=3, read_shards=2, refine="dark"),
+        AugmentConfig(
+            scale=0.1,
+            rotation=0.2,
+            rotation_probability=0.3,
+            flip_probability=0.4,
+            shift=0.06,
+            colour=0.6,
+            cutout=0.7,
+        ),
+        TrainConfig(
+            epochs=7,
+            batch_size=8,
+            learning_rate=0.1,
+            schedule="plateau",
+            plateau_factor=0.5,
+            warmup_epochs=2.5,
+            encoder_rate=0.25,
+            frozen_statistics=True,
+            averaging=0.9,
+            loss="iou",
+            foreground_weight=9.5,
+            precision="float32",
+            xla="on",
+            seed=11,
+        ),
+    )
+    for section in ("network", "data", "augment", "train"):
+        for name, value in dataclasses.asdict(getattr(Config(), section)).items():
+            assert getattr(getattr(config, section), name) != value, "the test changes every field"
+    assert from_json(to_json(config), where="here") == config
+
+
+def test_json_is_readable_text():
+    lines = to_json(Config()).split("\n")
+    assert lines[:3] == ["{", '  "network": {', '    "stacks": 4,']
+    assert lines[-1] == ""
+
+
+def changed(section: str, **values: Any) -> str:
+    """The JSON text of the default configuration with other values in one section."""
+    sections = json.loads(to_json(Config()))
+    sections[section].update(values)
+    return json.dumps(sections)
+
+
+SECTIONS = "not a configuration, its sections must be network, data, augment, train"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"not JSON \(Expecting value: line 1 column 1"),
+        ('{"network": ', r"not JSON \(Expecting value: line 1 column 13"),
+        ("[]", SECTIONS),
+        ("null", SECTIONS),
+        ('"network"', SECTIONS),
+        ("{}", SECTIONS),
+        ('{"network": {}, "data": {}, "augment": {}}', SECTIONS),
+        ('{"network": {}, "data": {}, "augment": {}, "train": {}, "more": {}}', SECTIONS),
+        (
+            '{"network": 3, "data": {}, "augment": {}, "train": {}}',
+            "must be a mapping, not int",
+        ),
+        (
+            '{"network": [], "data": {}, "augment": {}, "train": {}}',
+            "must be a mapping, not list",
+        ),
+        (changed("network", stack=2), "unexpected keyword argument 'stack'"),
+        (changed("network", stacks="two"), r"NetworkConfig\.stacks is 'two', it must be a finite"),
+        (changed("data", sigma=NAN), r"DataConfig\.sigma is nan, it must be a finite float"),
+        (changed("augment", rotation=270), r"AugmentConfig\.rotation is 270, it must be 0 to 180"),
+        (changed("train", seed=None), r"TrainConfig\.seed is None, it must be a finite int"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_fault(text: str, message: str):
+    with pytest.raises(ValueError, match=rf"^models/best\.json: .*{message}"):
+        from_json(text, where="models/best.json")
+
+
+def test_a_whole_number_is_a_float_in_json():
+    assert from_json(changed("data", sigma=2), where="here").data == DataConfig(sigma=2.0)

@@ -1,0 +1,76 @@
+"""What Ray's workers run: plans that travel, and shards with what is left of a plan's people."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hourglass.data.building.shard_writer import Plan, write_shard
+from hourglass.data.records import Person
+
+PLAN_NAME = "train_0001_of_0001.tfrecords"
+
+
+@pytest.fixture
+def plan(
+    tmp_path: Path,
+    dotted_person: Callable[..., tuple[Person, np.ndarray]],
+    to_jpeg_bytes: Callable[[np.ndarray], bytes],
+) -> Plan:
+    """Three people whose pictures lie in `tmp_path`."""
+    people = []
+    for number in range(3):
+        person, picture = dotted_person(number)
+        (tmp_path / person.filename).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / person.filename).write_bytes(to_jpeg_bytes(picture))
+        people.append(person)
+    return Plan(PLAN_NAME, people, "whole", "source")
+
+
+def test_a_plan_travels_unchanged(plan: Plan):
+    arrived = pickle.loads(pickle.dumps(plan))
+    assert (arrived.name, arrived.store, arrived.source) == (PLAN_NAME, "whole", "source")
+    for before, after in zip(plan.people, arrived.people, strict=True):
+        assert (after.filename, after.scale) == (before.filename, before.scale)
+        for field in ("points", "labelled", "center"):
+            one, other = getattr(before, field), getattr(after, field)
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == other.dtype
+
+
+def test_a_shard_waits_under_a_name_of_its_own(plan: Plan, tmp_path: Path):
+    outcome = write_shard(tmp_path, tmp_path, plan, False)
+    assert outcome.path
+    assert outcome.path.name != PLAN_NAME
+    assert not (tmp_path / PLAN_NAME).exists()
+    data = outcome.path.read_bytes()
+    assert outcome.shard
+    assert (outcome.shard.people, outcome.shard.size) == (3, len(data))
+    assert outcome.shard.checksum == hashlib.sha256(data).hexdigest()
+    assert (outcome.bad_pictures, outcome.failure) == ({}, "")
+
+
+def test_a_plan_without_its_bad_pictures(plan: Plan, tmp_path: Path):
+    bad = plan.people[1].filename
+    (tmp_path / bad).write_bytes(b"no picture")
+    assert write_shard(tmp_path, tmp_path, plan, False).shard is None
+    assert not list(tmp_path.glob(f"{PLAN_NAME}*"))
+    outcome = write_shard(tmp_path, tmp_path, plan, True)
+    assert outcome.shard
+    assert outcome.shard.people == 2
+    assert list(outcome.bad_pictures) == [bad]
+    assert "not a picture that can be read" in outcome.bad_pictures[bad]
+
+
+def test_a_folder_that_cannot_be_written_is_named(plan: Plan, tmp_path: Path):
+    missing = tmp_path / "missing"
+    outcome = write_shard(missing, tmp_path, plan, False)
+    assert outcome.shard is None
+    assert (
+        outcome.failure == f"{missing / PLAN_NAME}: cannot be written (No such file or directory)"
+    )
