@@ -18,7 +18,7 @@ from benchmarks.hold_out import hold_out
 from hourglass.console import command
 from hourglass.core.config import Config, preset
 from hourglass.scoring.evaluation import COLUMNS, evaluate
-from hourglass.train import train
+from hourglass.training.run import train
 
 BASE: dict[str, Any] = {
     "network.input_size": 128,

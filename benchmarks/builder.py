@@ -29,8 +29,8 @@ from benchmarks.made_up import LARGE, SMALL, made_up_pictures
 from hourglass.console import command
 from hourglass.core.config import Config
 from hourglass.data.building import cluster
+from hourglass.data.building.build import build
 from hourglass.data.readers.mpii_json import find_annotations
-from tools.build_tfrecords import build
 
 VALIDATION_SHARE = 8
 WORKERS = (1, 2)

@@ -28,7 +28,7 @@ def draw_curve(run: Path, target: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from hourglass.training.callbacks import HISTORY, PCKH, PCKH_STRICT, VALIDATION_LOSS
+    from hourglass.training.callbacks.names import HISTORY, PCKH, PCKH_STRICT, VALIDATION_LOSS
 
     rows = np.genfromtxt(run / HISTORY, delimiter=",", names=True, deletechars="", dtype=None)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")

@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
-from hourglass.data.records import Person, frame, to_example
+from hourglass.data.records import frame, to_example
 from hourglass.data.shards import shard_name
 
 SMALL, LARGE = (300, 200), (720, 1280)

@@ -29,9 +29,9 @@ from hourglass.console import command
 from hourglass.core.config import PRESETS, Config, preset
 from hourglass.data.datasets import InputClock, training_dataset
 from hourglass.networks.hourglass import build_network
-from hourglass.training.callbacks import Throughput
+from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.devices import Devices, find_devices
-from hourglass.training.run import compiled_network, heatmap_loss
+from hourglass.training.model import compiled_network, heatmap_loss
 
 POLICIES = {"float32": "float32", "tf32": "float32", "bfloat16": "mixed_bfloat16"}
 """Kinds of arithmetic, and their Keras dtype policies."""

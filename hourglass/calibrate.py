@@ -5,45 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import numpy as np
 
 from hourglass.console import command, quiet_stderr
-from hourglass.core.calibration import Calibration, Reliability, fit_calibration, reliability
 from hourglass.inference.estimator import SHIPPED, default_model
 from hourglass.modelfiles.metadata import SUFFIX
-from hourglass.scoring.evaluation import Evaluation, evaluate
-
-
-def calibrate(evaluation: Evaluation) -> dict[str, Calibration]:
-    """A calibration for each way the model was run.
-
-    Args:
-        evaluation: Of people that the model was not trained on, with `calibrated=False`.
-
-    Raises:
-        ValueError: If there are too few of them.
-    """
-    labelled = evaluation.labels.labelled
-    return {
-        kind: fit_calibration(keypoints.scores, evaluation.right(kind), labelled)
-        for kind, keypoints in evaluation.keypoints.items()
-    }
-
-
-def cross_checked(evaluation: Evaluation, kind: str) -> Reliability:
-    """Reliability on each half of the people, calibrated by the other half.
-
-    Raises:
-        ValueError: If a half has too few people.
-    """
-    labelled, right = evaluation.labels.labelled, evaluation.right(kind)
-    heights = evaluation.keypoints[kind].scores
-    scores = np.zeros_like(heights)
-    for half in (0, 1):
-        fitted, checked = slice(half, None, 2), slice(1 - half, None, 2)
-        calibration = fit_calibration(heights[fitted], right[fitted], labelled[fitted])
-        scores[checked] = calibration(heights[checked])
-    return reliability(scores[labelled], right[labelled])
+from hourglass.modelfiles.runtimes import load_runtime
+from hourglass.scoring.calibrating import calibrate, cross_checked
+from hourglass.scoring.evaluation import evaluate
 
 
 @click.command()
@@ -81,7 +49,9 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
         raise ValueError(f"--output {target}: a model file's name must end in {SUFFIX}")
     if not target.parent.is_dir():
         raise ValueError(f"--output {target}: there is no folder {target.parent}")
-    evaluation = evaluate(data, model, flip_test=True, calibrated=False)
+    with quiet_stderr():
+        runtime = load_runtime(model)
+    evaluation = evaluate(data, model, flip_test=True, calibrated=False, runtime=runtime)
     for kind in evaluation.keypoints:
         before, after = evaluation.reliability(kind).error, cross_checked(evaluation, kind).error
         click.echo(f"{kind:<10} expected calibration error {before:.3f} -> {after:.3f}")

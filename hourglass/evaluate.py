@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
-from hourglass.console import command, write_file
+from hourglass.console import command, quiet_stderr
+from hourglass.core.files import write_file
 from hourglass.inference.estimator import default_model
+from hourglass.modelfiles.runtimes import load_runtime
 from hourglass.scoring.evaluation import evaluate, format_table, to_dict
 from hourglass.scoring.report import write_report
 
@@ -45,7 +47,9 @@ def main(
     joints of all people; "Mean of joints" is the plain mean of the 14 joints' own numbers.
     """
     model = model or default_model()
-    evaluation = evaluate(data, model, flip_test=flip_test)
+    with quiet_stderr():
+        runtime = load_runtime(model)
+    evaluation = evaluate(data, model, flip_test=flip_test, runtime=runtime)
     click.echo(format_table(evaluation))
     click.echo(f"{len(evaluation.labels)} people of {data}, model {model}")
     if json_file:

@@ -67,7 +67,8 @@ def main(
     model = model or default_model()
     with quiet_stderr():
         from hourglass.data.shards import find_shards
-        from hourglass.exporting.formats import Choices, default_output, export_model
+        from hourglass.exporting.choices import Choices, default_output
+        from hourglass.exporting.formats import export_model
         from hourglass.exporting.parity import compare, format_parity
 
         choices = Choices(kind, outputs, batch, quantize, calibrate)

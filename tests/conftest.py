@@ -18,8 +18,9 @@ from PIL import Image
 
 from hourglass.core.calibration import PLAIN, Calibration
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
+from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
-from hourglass.data.records import Person, frame, to_example
+from hourglass.data.records import frame, to_example
 from hourglass.data.shards import shard_name
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -252,7 +253,7 @@ def micro_config() -> Config:
 @pytest.fixture(scope="session")
 def micro_run(tmp_path_factory: pytest.TempPathFactory, shards: Path, micro_config: Config) -> Any:
     """The `Run` of a finished training of `micro_config` on `shards`; not to be changed."""
-    from hourglass.train import train
+    from hourglass.training.run import train
 
     root = tmp_path_factory.mktemp("micro")
     return train(
@@ -293,7 +294,8 @@ def exported(
 
     @functools.cache
     def export(kind: str, **choices: Any) -> Path:
-        from hourglass.exporting.formats import Choices, default_output, export_model
+        from hourglass.exporting.choices import Choices, default_output
+        from hourglass.exporting.formats import export_model
 
         if choices.get("quantize") == "int8":
             choices["calibrate"] = f"{shards}/train*"

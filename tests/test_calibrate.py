@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hourglass.calibrate import calibrate, cross_checked, main
+from hourglass.calibrate import main
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.core.config import Config, NetworkConfig
-from hourglass.data.datasets import People
-from hourglass.data.records import Person
+from hourglass.core.person import Person
+from hourglass.data.people import People
 from hourglass.inference.estimator import SHIPPED, PoseEstimator
 from hourglass.modelfiles.keras_file import load_model, read_calibrations, save_model
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
 from hourglass.networks.hourglass import build_network
+from hourglass.scoring.calibrating import calibrate, cross_checked
 from hourglass.scoring.evaluation import Evaluation, Keypoints, evaluate
 
 SIZE = 64

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from loguru import logger
 
 from hourglass import console
-from hourglass.console import Progress, command, quiet_stderr
+from hourglass.console import command, quiet_stderr
+from hourglass.core.progress import Progress
 
 
 @pytest.fixture(autouse=True)

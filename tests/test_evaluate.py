@@ -15,9 +15,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
+from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
-from hourglass.data.datasets import load_people, validation_dataset
-from hourglass.data.records import Person, frame, to_example
+from hourglass.data.datasets import validation_dataset
+from hourglass.data.people import load_people
+from hourglass.data.records import frame, to_example
 from hourglass.evaluate import main
 from hourglass.modelfiles.keras_file import save_model
 from hourglass.modelfiles.runtimes import Runtime
@@ -25,7 +27,8 @@ from hourglass.networks.hourglass import build_network
 from hourglass.networks.losses import ForegroundWeightedMSE
 from hourglass.scoring.evaluation import COLUMNS, evaluate, format_table, to_dict
 from hourglass.scoring.pck import GROUPS
-from hourglass.training.callbacks import PCKH, PCKH_STRICT, Validate
+from hourglass.training.callbacks.names import PCKH, PCKH_STRICT
+from hourglass.training.callbacks.validate import Validate
 from hourglass.training.metrics import validation_model
 
 

@@ -20,15 +20,14 @@ from hourglass.core import calibration, config
 from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.geometry import from_grid
 from hourglass.core.skeleton import MPII
-from hourglass.data.datasets import load_people, validation_dataset
+from hourglass.data.datasets import validation_dataset
+from hourglass.data.people import load_people
 from hourglass.export import FORMATS, QUANTIZATIONS, main
+from hourglass.exporting.choices import ENDINGS, Choices, default_output
 from hourglass.exporting.formats import (
     CALIBRATION_PEOPLE,
-    ENDINGS,
-    Choices,
     calibration_crops,
     crop_keypoints,
-    default_output,
     export_model,
 )
 from hourglass.exporting.parity import Column, Parity, compare, format_parity

@@ -38,28 +38,56 @@ ALL_BUT_THE_LAST = (*INFERENCE_AND_BELOW, "data", "scoring")
 WINGS = {
     "core": Wing(
         below=(),
-        rooms=("skeleton", "pose", "config", "geometry", "boxes", "heatmaps", "decoding")
-        + ("calibration",),
+        rooms=(
+            "files",
+            "progress",
+            "skeleton",
+            "pose",
+            "person",
+            "config",
+            "geometry",
+            "boxes",
+            "heatmaps",
+            "decoding",
+            "calibration",
+        ),
     ),
-    "media": Wing(below=("core",), rooms=("pictures", "inputs", "video", "drawing", "results")),
+    "media": Wing(
+        below=("core",),
+        rooms=("pictures", "inputs", "video", "window", "drawing", "targets", "results"),
+    ),
     "networks": Wing(
-        below=("core",), rooms=("normalization", "encoders", "hourglass", "losses", "folding")
+        below=("core",),
+        rooms=("normalization", "encoders", "blocks", "hourglass", "losses", "decoding", "folding"),
     ),
     "data": Wing(
         below=("core", "media"),
-        rooms=("records", "shards", "readers", "building", "augment", "datasets"),
+        rooms=(
+            "records",
+            "shards",
+            "people",
+            "readers",
+            "building",
+            "synthetic",
+            "augment",
+            "crops",
+            "datasets",
+        ),
     ),
     "modelfiles": Wing(below=("core", "networks"), rooms=("metadata", "keras_file", "runtimes")),
     "inference": Wing(
         below=("core", "media", "networks", "modelfiles"),
-        rooms=("estimator", "detection", "tracking", "pipeline"),
+        rooms=("estimator", "detection", "tracking", "pipeline", "look", "locating", "passes"),
     ),
     "scoring": Wing(
         below=(*INFERENCE_AND_BELOW, "data"),
-        rooms=("pck", "diagnosis", "evaluation", "report"),
+        rooms=("pck", "diagnosis", "evaluation", "calibrating", "report"),
     ),
-    "training": Wing(below=ALL_BUT_THE_LAST, rooms=("metrics", "devices", "callbacks", "run")),
-    "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("formats", "parity")),
+    "training": Wing(
+        below=ALL_BUT_THE_LAST,
+        rooms=("choices", "metrics", "devices", "optimizer", "model", "callbacks", "run"),
+    ),
+    "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("choices", "formats", "parity")),
     "web": Wing(below=ALL_BUT_THE_LAST, rooms=("server",)),
 }
 """The wings along the data's way, lowest first. A new room needs a place in its wing's line."""
@@ -71,7 +99,7 @@ CONSOLE = "console"
 """How commands speak; for doors and `tools` only."""
 
 PACKAGES: dict[str, frozenset[str]] = {
-    "core": frozenset({"numpy", "cv2", "scipy"}),
+    "core": frozenset({"numpy", "cv2", "scipy", "tqdm", "loguru"}),
     "networks": frozenset({"numpy", "keras"}),
 }
 """What the lowest wings may import from outside, beyond the standard library."""
@@ -155,7 +183,7 @@ def may_import(own: tuple[str, str], other: tuple[str, str]) -> bool:
     if other_name and other_name not in WINGS[other_wing].rooms:
         return False
     if not wing:
-        return name in DOORS or name == "__init__"
+        return name in (*DOORS, CONSOLE, "__init__")
     rooms = WINGS[wing].rooms
     if wing == other_wing:
         return not other_name or rooms.index(other_name) <= rooms.index(name)

@@ -21,33 +21,22 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hourglass.core.boxes import Boxes
+from hourglass.core.person import Person
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import LEFT, MPII, RIGHT
-from hourglass.data.records import Person
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
+from hourglass.inference.locating import locator
+from hourglass.inference.look import DRAWINGS, Look
+from hourglass.inference.passes import predict_film, predict_pictures
 from hourglass.inference.pipeline import AHEAD, whole_picture
 from hourglass.media.drawing import draw_heatmap, draw_pose
-from hourglass.media.results import Found
+from hourglass.media.pictures import save_picture
+from hourglass.media.results import Found, Outputs, format_pose, openpose_names
+from hourglass.media.targets import drawn_names, film_targets, make_folder, refuse_existing
 from hourglass.media.video import CODECS, Film, FilmWriter
+from hourglass.media.window import WINDOW
 from hourglass.modelfiles.runtimes import KerasRuntime, Runtime
-from hourglass.predict import (
-    DRAWINGS,
-    MOST_TOLD,
-    WINDOW,
-    Look,
-    Outputs,
-    drawn_names,
-    film_targets,
-    format_pose,
-    locator,
-    main,
-    make_folder,
-    openpose_names,
-    predict_film,
-    predict_pictures,
-    refuse_existing,
-    save_picture,
-)
+from hourglass.predict import MOST_TOLD, main
 
 ORIENTATION = 0x0112
 MODEL = ("--model", "dots.keras")
@@ -521,7 +510,7 @@ def test_few_of_many_pictures_are_in_memory(dot_finder: Runtime, monkeypatch: py
         time.sleep(0.002)
 
     monkeypatch.setattr("hourglass.inference.pipeline.read_picture", read)
-    monkeypatch.setattr("hourglass.predict.save_picture", save_slowly)
+    monkeypatch.setattr("hourglass.media.pictures.save_picture", save_slowly)
     monkeypatch.setattr(
         dot_finder, "heatmaps", lambda crops: np.zeros((len(crops), 64, 64, 16)), raising=False
     )

@@ -21,11 +21,12 @@ from PIL import Image
 
 import hourglass.predict
 import hourglass.serve
+from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
-from hourglass.data.records import Person
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.modelfiles.runtimes import Runtime
-from hourglass.serve import LARGEST_UPLOAD, main, make_app
+from hourglass.serve import main
+from hourglass.web.server import LARGEST_UPLOAD, make_app
 
 pytest.importorskip("starlette")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -30,11 +30,13 @@ from hourglass.core.config import (
     preset,
     to_json,
 )
-from hourglass.data.records import Person, frame, to_example
+from hourglass.core.person import Person
+from hourglass.data.records import frame, to_example
 from hourglass.modelfiles.keras_file import TrainingState, load_model
-from hourglass.train import Run, main, train
-from hourglass.training.callbacks import PCKH, PCKH_STRICT, VALIDATION_LOSS
+from hourglass.train import main
+from hourglass.training.callbacks.names import PCKH, PCKH_STRICT, VALIDATION_LOSS
 from hourglass.training.devices import Devices
+from hourglass.training.run import Run, train
 
 NUMBERS = [
     *("epoch", "loss", "loss_stack_1", "loss_stack_2"),
@@ -547,7 +549,7 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
         asked.append((config, data, where))
         return Run(where["folder"], where["board"], TrainingState(4, 61.25, 3), 12.3)
 
-    monkeypatch.setattr("hourglass.train.train", fake)
+    monkeypatch.setattr("hourglass.training.run.train", fake)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output

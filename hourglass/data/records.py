@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
 import numpy as np
 
+from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
 
 if TYPE_CHECKING:
@@ -38,25 +38,6 @@ FEATURES = (
     "image/object/center/y",
     "image/object/scale",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Person:
-    """One annotated person.
-
-    Attributes:
-        filename: The picture's name below the pictures' folder.
-        points: (16, 2) float32, 0-based px of the picture; rows of unlabelled joints are (-1, -1).
-        labelled: (16,) bool; occluded joints with a label are labelled.
-        center: (2,) float32, the crop's true centre, 0-based px.
-        scale: Person height / 200 px.
-    """
-
-    filename: str
-    points: np.ndarray
-    labelled: np.ndarray
-    center: np.ndarray
-    scale: float
 
 
 def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> bytes:

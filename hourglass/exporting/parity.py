@@ -17,7 +17,8 @@ import numpy as np
 from hourglass.core.config import Config
 from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.geometry import apply_affine, crop_matrix, from_grid, invert_affine
-from hourglass.data.datasets import load_people, validation_dataset
+from hourglass.data.datasets import validation_dataset
+from hourglass.data.people import load_people
 from hourglass.modelfiles.metadata import HEATMAPS
 from hourglass.modelfiles.runtimes import KerasRuntime, load_export
 from hourglass.scoring.pck import HEAD_SIZE_PER_SCALE, pckh

@@ -245,3 +245,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         picture = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), picture).convert("RGB")
     return image.convert("RGB")
+
+
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Writes (H, W, 3) uint8 RGB as the file's ending says.
+
+    Raises:
+        ValueError: If it cannot be written.
+    """
+    try:
+        Image.fromarray(picture).save(path, quality=JPEG_QUALITY)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error

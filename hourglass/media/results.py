@@ -11,12 +11,15 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hourglass.core.files import write_file
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import MPII
+from hourglass.media.targets import drawn_names, make_folder
 
 DIGITS = 3
 """Decimals of coordinates and scores in text made for others: a thousandth of a pixel."""
@@ -144,3 +147,62 @@ def _flat(pose: Pose, joints: Sequence[str | None]) -> list[float]:
             place = pose.skeleton.index(name)
             values += [*map(float, pose.points[place]), float(pose.scores[place])]
     return values
+
+
+def format_pose(found: Found, drawn: Path | None) -> str:
+    """Joint names, pixels of the original picture and scores of each person, as text."""
+    lines = [f"{found.image} -> {drawn}" if drawn else found.image]
+    for pose in found.poses:
+        lines.append(f"  {'':<15}{'x':>9}{'y':>9}{'score':>8}")
+        lines += [
+            f"  {name:<15}{x:>9.1f}{y:>9.1f}{score:>8.2f}"
+            for name, (x, y), score in zip(
+                pose.skeleton.joints, pose.points, pose.scores, strict=True
+            )
+        ]
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that a command is to write, besides pictures.
+
+    Attributes:
+        json: All poses, with names.
+        csv: A row per person.
+        coco: COCO's keypoint results.
+        openpose: Folder of a file per picture or frame.
+    """
+
+    json: Path | None = None
+    csv: Path | None = None
+    coco: Path | None = None
+    openpose: Path | None = None
+
+    def files(self) -> list[Path]:
+        """Those that are single files."""
+        return [path for path in (self.json, self.csv, self.coco) if path]
+
+    def write(self, found: Sequence[Found]) -> None:
+        """Writes them.
+
+        Raises:
+            ValueError: If one cannot be written.
+        """
+        formats = ((self.json, to_json), (self.csv, to_csv), (self.coco, to_coco))
+        for path, to_text in formats:
+            if path:
+                write_file(path, to_text(found))
+        if self.openpose:
+            make_folder(self.openpose)
+            for one, path in zip(found, openpose_names(found, self.openpose), strict=True):
+                write_file(path, to_openpose(one))
+
+
+def openpose_names(found: Sequence[Found], folder: Path) -> list[Path]:
+    """OpenPose's own names: `NAME_keypoints.json`, with the frame's 12 digits in a film."""
+    names = [
+        Path(one.image if one.frame is None else f"{Path(one.image).stem}_{one.frame:012d}.film")
+        for one in found
+    ]
+    return drawn_names(names, folder, "_keypoints.json")

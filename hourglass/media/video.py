@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,6 @@ from types import TracebackType
 
 import cv2
 import numpy as np
-
-from hourglass.console import quiet_stderr
 
 SHORTEST = 0.9
 """A film of fewer of the frames that it promises is damaged; some promise a few too many."""
@@ -40,6 +39,17 @@ class Frame:
     time: float
 
 
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps OpenCV from printing why it cannot open a file: the error raised says so."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
 class Film:
     """A film or camera, opened; iterate over it for its frames.
 
@@ -61,7 +71,7 @@ class Film:
             if not source.is_file():
                 raise ValueError(f"{source}: no such film")
         try:
-            with quiet_stderr():
+            with _silent():
                 self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         except cv2.error as error:  # a number beyond C's
             raise ValueError(refusal) from error
@@ -168,7 +178,7 @@ class FilmWriter:
                 "or more"
             )
         codec = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
-        with quiet_stderr():
+        with _silent():
             writer = cv2.VideoWriter(str(self.path), codec, self._rate, (width, height))
         if not writer.isOpened():
             raise ValueError(f"{self.path}: film cannot be written, or its codec is missing")

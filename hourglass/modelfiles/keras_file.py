@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tempfile
 import zipfile
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from hourglass.core import calibration
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config, to_json
+from hourglass.core.files import replacing
 from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX, parse_config
 from hourglass.networks.hourglass import build_network
 
@@ -64,19 +64,13 @@ def save_model(
         state: With `optimizer`, what a training needs to go on.
         optimizer: Its variables are stored.
     """
-    temporary = path.with_name(f".{path.name}")
-    try:
+    with replacing(path) as temporary:
         network.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(CONFIG_MEMBER, to_json(config))
             if state is not None and optimizer is not None:
                 archive.writestr(STATE_MEMBER, json.dumps(asdict(state)))
                 archive.writestr(OPTIMIZER_MEMBER, _pack(optimizer))
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _pack(optimizer: keras.Optimizer) -> bytes:
@@ -133,17 +127,10 @@ def save_calibrated(
     if compact:
         members[WEIGHTS_MEMBER] = _rounded(_member(source, WEIGHTS_MEMBER), where=str(source))
     compressed = compact or _is_compressed(source)
-    temporary = target.with_name(f".{target.stem}.calibrated{SUFFIX}")
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-    try:
-        with zipfile.ZipFile(temporary, "w", method) as archive:
-            for name, content in members.items():
-                archive.writestr(name, content)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
 
 
 def _is_compressed(path: Path) -> bool:

@@ -9,7 +9,6 @@ layers that make features live here: what comes after them is `hourglass.network
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from hourglass.core.files import replacing
 from hourglass.networks.normalization import batch_normalization
 
 PIXEL_MEAN = 127.0
@@ -381,12 +381,8 @@ def save_imagenet(model: keras.Model, path: str | Path) -> None:
             raise ValueError(f"{name} reaches {largest:g}, float16 holds {FLOAT16_LARGEST:g}")
         arrays[name] = value.astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    try:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

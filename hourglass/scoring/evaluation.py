@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hourglass.console import Progress, quiet_stderr
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration, Reliability, reliability
 from hourglass.core.decoding import Refinement
+from hourglass.core.progress import Progress
 from hourglass.core.skeleton import MPII
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
 from hourglass.media.pictures import decode_picture
-from hourglass.modelfiles.runtimes import load_runtime
+from hourglass.modelfiles.runtimes import Runtime, load_runtime
 from hourglass.scoring.diagnosis import THRESHOLD, head_distances
 from hourglass.scoring.pck import GROUPS, HEAD_SIZE_PER_SCALE, Score, pck, pckh, torso_size
 
 if TYPE_CHECKING:
-    from hourglass.data.datasets import People
+    from hourglass.data.people import People
 
 COLUMNS = ("PCKh@0.5", "PCKh@0.1", "PCK@0.2")
 
@@ -93,6 +93,7 @@ def evaluate(
     flip_test: bool = False,
     refine: Refinement | None = None,
     calibrated: bool = True,
+    runtime: Runtime | None = None,
 ) -> Evaluation:
     """Scores a model as its users meet it: the same crop, network and decoding as `predict`.
 
@@ -102,21 +103,21 @@ def evaluate(
         flip_test: Also score with heatmaps averaged over each crop and its mirror image.
         refine: How heatmaps are decoded; default: as the model's configuration says.
         calibrated: Turn peaks into scores by the model's calibration, if it has one.
+        runtime: The model, if it is loaded already.
 
     Raises:
         ValueError: If shards or model are missing or unusable.
     """
-    with quiet_stderr():
-        from hourglass.data.datasets import load_people
+    from hourglass.data.people import load_people
 
-        runtime = load_runtime(model)
-        estimators = {
-            kind: PoseEstimator(
-                runtime, flip_test=kind == FLIP_TEST, refine=refine, calibrated=calibrated
-            )
-            for kind in ((PLAIN, FLIP_TEST) if flip_test else (PLAIN,))
-        }
-        people = load_people(data)
+    runtime = runtime or load_runtime(model)
+    estimators = {
+        kind: PoseEstimator(
+            runtime, flip_test=kind == FLIP_TEST, refine=refine, calibrated=calibrated
+        )
+        for kind in ((PLAIN, FLIP_TEST) if flip_test else (PLAIN,))
+    }
+    people = load_people(data)
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in estimators}
     with Progress("evaluating", total=len(people), unit="people") as progress:
         for start, pictures in _picture_batches(data):

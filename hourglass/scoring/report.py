@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from hourglass.console import write_file
 from hourglass.core.calibration import FLIP_TEST, PLAIN
+from hourglass.core.files import write_file
 from hourglass.core.geometry import apply_affine, crop_matrix, warp
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import MPII

@@ -6,31 +6,38 @@ is `hourglass.training.callbacks`'.
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 from loguru import logger
 
-from hourglass.core.config import Config, NetworkConfig, TrainConfig, same_layers
+from hourglass.core.config import Config
 from hourglass.data.datasets import (
     InputClock,
-    load_people,
     steps_per_epoch,
     training_dataset,
     validation_dataset,
 )
+from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards, naming_damage
-from hourglass.modelfiles.keras_file import TrainingState, load_model, load_training, read_config
-from hourglass.networks.encoders import VARIANTS, load_imagenet
-from hourglass.networks.hourglass import build_network, last_stack
-from hourglass.networks.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
-from hourglass.training import callbacks
-from hourglass.training.callbacks import HISTORY, LAST, read_history
-from hourglass.training.devices import Devices
-from hourglass.training.metrics import StackLoss, validation_model
-
-ENCODER_PREFIXES = tuple(f"{variant}_" for variant in VARIANTS)
+from hourglass.modelfiles.keras_file import TrainingState, load_training
+from hourglass.networks.hourglass import last_stack
+from hourglass.training.callbacks.averaging import AverageWeights
+from hourglass.training.callbacks.board import Board
+from hourglass.training.callbacks.checkpoint import Checkpoint
+from hourglass.training.callbacks.history import read_history
+from hourglass.training.callbacks.learning_rate import LearningRate
+from hourglass.training.callbacks.names import HISTORY, LAST
+from hourglass.training.callbacks.non_finite import StopOnNonFinite
+from hourglass.training.callbacks.plateau import Plateau
+from hourglass.training.callbacks.progress import ShowProgress
+from hourglass.training.callbacks.throughput import Throughput
+from hourglass.training.callbacks.validate import Validate
+from hourglass.training.devices import Devices, find_devices
+from hourglass.training.metrics import validation_model
+from hourglass.training.model import compiled_network
 
 
 class Session:
@@ -99,7 +106,7 @@ class Session:
             first_epoch=state.epoch,
             clock=clock,
         )
-        checkpoint = callbacks.Checkpoint(folder, self._config, state=state, history=history)
+        checkpoint = Checkpoint(folder, self._config, state=state, history=history)
         with naming_damage(self._shards):
             network.fit(
                 dataset,
@@ -129,7 +136,7 @@ class Session:
 
     def _callbacks(
         self,
-        checkpoint: callbacks.Checkpoint,
+        checkpoint: Checkpoint,
         *,
         validation: keras.Model,
         last: keras.Model,
@@ -142,15 +149,15 @@ class Session:
         history = list(checkpoint.history)
         average, plateau = choices.averaging > 0, choices.schedule == "plateau"
         return [
-            *([callbacks.AverageWeights(resumed=bool(history))] if average else []),
-            callbacks.StopOnNonFinite(checkpoint.folder),
-            callbacks.Throughput(images, clock),
-            callbacks.Validate(validation, self._validation, self._people, input_size=size),
-            callbacks.LearningRate(),
-            *([callbacks.Plateau(history, factor=choices.plateau_factor)] if plateau else []),
+            *([AverageWeights(resumed=bool(history))] if average else []),
+            StopOnNonFinite(checkpoint.folder),
+            Throughput(images, clock),
+            Validate(validation, self._validation, self._people, input_size=size),
+            LearningRate(),
+            *([Plateau(history, factor=choices.plateau_factor)] if plateau else []),
             checkpoint,
-            callbacks.Board(board, last, self._validation, self._people, input_size=size),
-            callbacks.ShowProgress(
+            Board(board, last, self._validation, self._people, input_size=size),
+            ShowProgress(
                 epochs=choices.epochs,
                 first_epoch=checkpoint.state.epoch,
                 images=images,
@@ -159,114 +166,72 @@ class Session:
         ]
 
 
-def compiled_network(
-    config: Config, devices: Devices, *, steps: int, weights: Path | None = None
-) -> keras.Model:
-    """The network that a training fits, to be called within the devices' scope.
-
-    Args:
-        config: All choices.
-        devices: What to train on.
-        steps: Steps per epoch, which the learning rate's schedule counts in.
-        weights: Model file to start from; None: random, or ImageNet's in an encoder.
-
-    Raises:
-        ValueError: If `weights` are of another network.
-    """
-    choices, policy = config.train, devices.policy(config.train.precision)
-    network = build_network(
-        config.network,
-        precision=policy,
-        synchronized=devices.strategy is not None and devices.replicas > 1,
-        frozen_statistics=choices.frozen_statistics,
-        fused=True,
-        seed=choices.seed,
-    )
-    if weights:
-        _start_from(weights, network, config.network)
-    elif config.network.encoder != "none":
-        load_imagenet(network)
-    loss = heatmap_loss(choices)
-    optimizer = _optimizer(choices, steps, loss_scaling=policy == "mixed_float16")
-    optimizer.build(network.trainable_variables)
-    network.compile(
-        optimizer=optimizer,
-        loss=loss,
-        weighted_metrics=[StackLoss(loss, stack) for stack in range(config.network.stacks)],
-        jit_compile=devices.jit(choices.xla),
-    )
-    return network
-
-
-def heatmap_loss(choices: TrainConfig) -> HeatmapLoss:
-    """The loss that `choices` name."""
-    return SoftIoU() if choices.loss == "iou" else ForegroundWeightedMSE(choices.foreground_weight)
-
-
-def _optimizer(
-    choices: TrainConfig, steps_per_epoch: int, *, loss_scaling: bool
-) -> keras.Optimizer:
-    rate: Any = choices.learning_rate
-    if choices.schedule == "cosine":
-        steps = choices.epochs * steps_per_epoch
-        warm_up = min(round(choices.warmup_epochs * steps_per_epoch), steps - 1)
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warm_up else choices.learning_rate,
-            decay_steps=steps - warm_up,
-            warmup_target=choices.learning_rate if warm_up else None,
-            warmup_steps=warm_up,
-        )
-    optimizer = EncoderAdam(
-        rate,
-        encoder_rate=choices.encoder_rate,
-        use_ema=choices.averaging > 0,
-        ema_momentum=choices.averaging or 0.99,
-    )
-    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
-
-
-class EncoderAdam(keras.optimizers.Adam):
-    """Adam (Kingma & Ba, ICLR 2015) with a learning rate of its own for the pretrained encoder.
-
-    Args:
-        encoder_rate: The encoder's learning rate as a share of the others'.
-    """
-
-    def __init__(self, *arguments: Any, encoder_rate: float = 1.0, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._encoder_rate = encoder_rate
-        self._encoder: set[int] = set()
-
-    def build(self, variables: list[keras.Variable]) -> None:
-        """Keras's, and notes which variables are the encoder's: by their layers' names."""
-        self._encoder = {
-            index
-            for index, variable in enumerate(variables)
-            if variable.path.startswith(ENCODER_PREFIXES)
-        }
-        super().build(variables)
-
-    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
-        """One variable's step, as Keras's."""
-        if self._get_variable_index(variable) in self._encoder:
-            learning_rate = learning_rate * self._encoder_rate
-        super().update_step(gradient, variable, learning_rate)
-
-
-def _start_from(path: Path, network: keras.Model, wanted: NetworkConfig) -> None:
-    """Fills a network with a model file's weights, which may be for crops of another size."""
-    stored = read_config(path).network
-    if not same_layers(stored, wanted):
-        raise ValueError(
-            f"{path}: --weights are of another network ({stored}), it must be {wanted}"
-        )
-    network.set_weights(load_model(path)[0].get_weights())
-    logger.info(f"starting from the weights of {path}")
-
-
 def _require_divisible(batch_size: int, devices: Devices) -> None:
     if batch_size % devices.replicas:
         raise ValueError(
             f"a batch of {batch_size} cannot be shared equally by {devices.replicas} replicas; "
             f"--batch-size must be a multiple of {devices.replicas}"
         )
+
+
+RUN_FILES = ("last.keras", "best.keras", "history.csv")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: Where its model files, configuration and history lie.
+        board: Where its TensorBoard logs lie.
+        state: Epochs done, best score and epoch.
+        seconds: Time taken, of this call alone.
+    """
+
+    folder: Path
+    board: Path
+    state: TrainingState
+    seconds: float
+
+
+def train(
+    config: Config,
+    data: str,
+    *,
+    folder: Path,
+    board: Path,
+    resume: bool = False,
+    weights: Path | None = None,
+    devices: Devices | None = None,
+) -> Run:
+    """Trains with `fit` on all devices, validating and saving each epoch.
+
+    Args:
+        config: All choices.
+        data: Folder of the shards.
+        folder: Where model files, configuration and history go.
+        board: Where TensorBoard logs go.
+        resume: Go on from `folder/last.keras`, if it is there.
+        weights: Model file to start from: its network has the same layers, for crops of any size.
+            Default: random, or ImageNet's in an encoder.
+        devices: What to train on; default: all GPUs, or the CPU.
+
+    Raises:
+        ValueError: If the data are unusable, the run exists, or the loss becomes infinite or NaN.
+    """
+    began = time.monotonic()
+    session = Session(config, data, devices or find_devices(), weights=weights)
+    _prepare_folder(folder, resume=resume)
+    state = session.fit(folder, board, resume=resume)
+    return Run(folder, board, state, time.monotonic() - began)
+
+
+def _prepare_folder(folder: Path, *, resume: bool) -> None:
+    if not resume and any((folder / name).exists() for name in RUN_FILES):
+        raise ValueError(
+            f"{folder} holds a run already; go on with --resume, or name another with --run"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error

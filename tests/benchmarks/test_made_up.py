@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.made_up import LARGE, SMALL, made_up_pictures, made_up_shards
-from hourglass.data.datasets import load_people
+from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards
 from hourglass.media.pictures import decode_picture
 

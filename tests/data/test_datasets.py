@@ -13,18 +13,17 @@ import tensorflow as tf
 
 from hourglass.core import geometry
 from hourglass.core.config import AugmentConfig, Config, DataConfig, NetworkConfig, TrainConfig
+from hourglass.core.person import Person
 from hourglass.data import datasets as preprocess
+from hourglass.data.crops import Crops, Preprocessor, plan_decoding
 from hourglass.data.datasets import (
-    Crops,
     InputClock,
-    Preprocessor,
-    load_people,
-    plan_decoding,
     steps_per_epoch,
     training_dataset,
     validation_dataset,
 )
-from hourglass.data.records import Person, to_example
+from hourglass.data.people import load_people
+from hourglass.data.records import to_example
 
 SIZE = 64
 NO_AUGMENTATION = AugmentConfig(

@@ -11,14 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hourglass.data.records import (
-    FEATURES,
-    Person,
-    frame,
-    masked_checksum,
-    parse_example,
-    to_example,
-)
+from hourglass.core.person import Person
+from hourglass.data.records import FEATURES, frame, masked_checksum, parse_example, to_example
 
 MakePerson = Callable[..., Person]
 

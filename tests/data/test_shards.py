@@ -11,14 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hourglass.data.records import Person, frame, to_example
-from hourglass.data.shards import (
-    count_people,
-    find_damage,
-    find_shards,
-    naming_damage,
-    shard_name,
-)
+from hourglass.core.person import Person
+from hourglass.data.records import frame, to_example
+from hourglass.data.shards import count_people, find_damage, find_shards, naming_damage, shard_name
 
 MakePerson = Callable[..., Person]
 

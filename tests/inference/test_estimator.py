@@ -15,9 +15,9 @@ import pytest
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.core.config import Config, NetworkConfig
 from hourglass.core.geometry import apply_affine, crop
+from hourglass.core.person import Person
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import MPII
-from hourglass.data.records import Person
 from hourglass.inference.estimator import BATCH_SIZE, SHIPPED, PoseEstimator, default_model, whole
 from hourglass.modelfiles.runtimes import Runtime
 

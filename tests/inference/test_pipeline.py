@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hourglass.core.person import Person
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import MPII
-from hourglass.data.records import Person
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
 from hourglass.inference.pipeline import (
     AHEAD,

@@ -21,17 +21,11 @@ from PIL import Image
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.core.geometry import crop_matrix, warp
 from hourglass.core.skeleton import MPII
-from hourglass.data.datasets import People, load_people
+from hourglass.data.people import People, load_people
 from hourglass.evaluate import main
 from hourglass.modelfiles.runtimes import Runtime
 from hourglass.scoring.diagnosis import KINDS
-from hourglass.scoring.evaluation import (
-    COLUMNS,
-    Evaluation,
-    Keypoints,
-    format_table,
-    load_pictures,
-)
+from hourglass.scoring.evaluation import COLUMNS, Evaluation, Keypoints, format_table, load_pictures
 from hourglass.scoring.pck import GROUPS, HEAD_SIZE_PER_SCALE, pck, pckh, torso_size
 from hourglass.scoring.report import PANEL, write_report
 

@@ -41,10 +41,11 @@ from hourglass.core.config import AugmentConfig
 from hourglass.core.geometry import warp
 from hourglass.data.augment import random_crop_matrices
 from hourglass.data.building import cluster
+from hourglass.data.building.build import build
 from hourglass.data.records import SCHEMA_VERSION, parse_example
 from hourglass.data.shards import count_people, find_shards
 from hourglass.media.pictures import decode_picture
-from tools.build_tfrecords import build, main
+from tools.build_tfrecords import main
 
 HEIGHT, WIDTH = 48, 64
 TRAIN, VALIDATION = 23, 7

@@ -13,7 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from hourglass.core.skeleton import MPII
-from tools.make_synthetic import Part, Scene, Texture, draw_part, draw_person, main, make_synthetic
+from hourglass.data.synthetic.figures import Part, Texture
+from hourglass.data.synthetic.painting import draw_part
+from hourglass.data.synthetic.scenes import Scene, draw_person, make_synthetic
+from tools.make_synthetic import main
 
 SIZE = 260
 

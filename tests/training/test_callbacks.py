@@ -19,29 +19,29 @@ from loguru import logger
 
 from hourglass.core.config import Config, NetworkConfig
 from hourglass.core.skeleton import LEFT, MPII, RIGHT
-from hourglass.data.datasets import load_people, validation_dataset
+from hourglass.data.datasets import validation_dataset
+from hourglass.data.people import load_people
 from hourglass.modelfiles.keras_file import TrainingState, load_training
 from hourglass.networks.hourglass import build_network
 from hourglass.training import callbacks
-from hourglass.training.callbacks import (
+from hourglass.training.callbacks.averaging import AverageWeights
+from hourglass.training.callbacks.board import draw_panels
+from hourglass.training.callbacks.checkpoint import Checkpoint
+from hourglass.training.callbacks.history import read_history, write_history
+from hourglass.training.callbacks.learning_rate import LearningRate
+from hourglass.training.callbacks.names import (
     BEST,
     HISTORY,
     LAST,
     PCKH,
     PCKH_STRICT,
     VALIDATION_LOSS,
-    AverageWeights,
-    Checkpoint,
-    LearningRate,
-    Plateau,
-    ShowProgress,
-    StopOnNonFinite,
-    Throughput,
-    Validate,
-    draw_panels,
-    read_history,
-    write_history,
 )
+from hourglass.training.callbacks.non_finite import StopOnNonFinite
+from hourglass.training.callbacks.plateau import Plateau
+from hourglass.training.callbacks.progress import ShowProgress
+from hourglass.training.callbacks.throughput import Throughput
+from hourglass.training.callbacks.validate import Validate
 
 CONFIG = Config(NetworkConfig(stacks=1, channels=4, depth=1, input_size=8))
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hourglass.core.decoding import decode_heatmaps
+from hourglass.networks.decoding import decode_on_device
 from hourglass.networks.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
-from hourglass.training.metrics import StackLoss, decode_on_device, validation_model
+from hourglass.training.metrics import StackLoss, validation_model
 
 
 def assert_decoded_alike(heatmaps: np.ndarray) -> None:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from loguru import logger
 
+from hourglass.core.files import publish, write_aside
 from hourglass.data.records import SCHEMA_VERSION
 
 MANIFEST = "manifest.json"
-TEMPORARY = ".partial"
 READ_SIZE = 2**20
-WRITE_SIZE = 2**18
 
 
 @dataclass(frozen=True)
@@ -92,29 +89,6 @@ def write_manifest(output: Path, manifest: Manifest, *, for_now: bool = False) -
     values = {**vars(manifest), "shards": shards}
     path, text = output / MANIFEST, json.dumps(values, indent=None if for_now else 1)
     publish(write_aside(path, [text.encode(), b"\n"]), path)
-
-
-def write_aside(path: Path, chunks: Iterable[bytes]) -> Path:
-    """Writes what is to become `path` under a name of its own, and returns that.
-
-    Nothing is left if it fails.
-    """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        with temporary.open("wb", buffering=WRITE_SIZE) as file:
-            for chunk in chunks:
-                file.write(chunk)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Gives a whole file its name once it is on the disk."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def is_whole(shard: Shard, output: Path) -> bool:

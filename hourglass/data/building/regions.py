@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from hourglass.core.geometry import WINDOW_MARGIN, crop_side
-from hourglass.data.records import Person
+from hourglass.core.person import Person
 from hourglass.media.pictures import JPEG_BLOCK, MIN_SIDE, Region
 
 REACH = 0.96

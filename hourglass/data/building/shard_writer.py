@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.person import Person
 from hourglass.data.building.manifest import Shard, write_aside
 from hourglass.data.building.regions import moved, reachable_region
-from hourglass.data.records import Person, frame, to_example
+from hourglass.data.records import frame, to_example
 from hourglass.media.pictures import Jpeg, Region, cut_jpeg, read_bytes, to_jpeg
 
 STORES = ("whole", "crop")

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
-from hourglass.data.records import Person
 
 FIRST_PIXEL = 1.0
 """MPII numbers pixels from 1."""

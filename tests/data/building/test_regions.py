@@ -7,9 +7,9 @@ import pytest
 
 from hourglass.core.config import PRESETS, AugmentConfig
 from hourglass.core.geometry import apply_affine, invert_affine
+from hourglass.core.person import Person
 from hourglass.data.augment import random_crop_matrices
 from hourglass.data.building.regions import REACH, moved, reachable_region
-from hourglass.data.records import Person
 from hourglass.media.pictures import JPEG_BLOCK, MIN_SIDE, Region
 
 SIZE = 96

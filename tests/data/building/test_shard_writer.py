@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hourglass.core.person import Person
 from hourglass.data.building.shard_writer import Plan, write_shard
-from hourglass.data.records import Person
 
 PLAN_NAME = "train_0001_of_0001.tfrecords"
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hourglass.core.person import Person
 from hourglass.data.readers.mpii_json import find_annotations, read_people
-from hourglass.data.records import Person
 
 MISSING = [-1.0, -1.0]
 

@@ -1,0 +1,306 @@
+"""Builds TFRecord shards from annotations and pictures, in parallel with Ray.
+
+Every shard is one task that gets its own people only, and decodes each picture once. What was built
+is written down in `manifest.json` shard by shard, so that a later run does only what is missing or
+different.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+
+from hourglass.core.files import TEMPORARY, publish
+from hourglass.core.person import Person
+from hourglass.core.progress import Progress
+from hourglass.data.building import cluster
+from hourglass.data.building.manifest import (
+    MANIFEST,
+    Manifest,
+    Shard,
+    is_whole,
+    read_manifest,
+    write_manifest,
+)
+from hourglass.data.building.regions import REACH
+from hourglass.data.building.shard_writer import Outcome, Plan, picture_path, write_shard
+from hourglass.data.readers.mpii_json import find_annotations, read_people
+from hourglass.data.records import SCHEMA_VERSION
+from hourglass.data.shards import SUFFIX, shard_name
+from hourglass.media.pictures import read_bytes, to_jpeg
+
+OWN_FILES = re.compile(
+    rf"(train|validation)_\d+_of_\d+{re.escape(SUFFIX)}(\.\d+{re.escape(TEMPORARY)})?"
+    rf"|{re.escape(MANIFEST)}\.\d+{re.escape(TEMPORARY)}"
+)
+"""Names of shards and of what a killed run leaves; other files in the folder are not touched."""
+
+
+MISSING = "missing"
+"""What stands for size and time of a picture that is not there."""
+
+
+PUBLISHERS = 8
+"""Shards that may wait for the disk at a time."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did."""
+
+    manifest: Manifest
+    built: int
+    kept: int
+    left_out: int
+
+
+def build(
+    annotations: Path,
+    images: Path,
+    *,
+    output: Path,
+    train_shards: int = 64,
+    val_shards: int = 8,
+    store: str = "whole",
+    seed: int = 0,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    ray_address: str | None = None,
+) -> Summary:
+    """Builds what is missing or different of the shards in `output`.
+
+    Args:
+        annotations: Folder of train.json and validation.json (or valid.json).
+        images: Folder of the pictures that they name.
+        output: Folder of the shards; made if need be.
+        train_shards: Number of training shards.
+        val_shards: Number of validation shards.
+        store: `whole` keeps pictures as they are; `crop` keeps what training can show of each
+            person (`data.building.regions.REACH`), at full resolution, and moves labels along.
+        seed: Decides which people share a shard.
+        skip_bad: Go on without people whose pictures are bad; otherwise their shards are missing.
+        workers: Processes; default: one per core.
+        ray_address: A running Ray cluster, every machine of which sees the same folders; default:
+            the Ray that the calling program has started, or else this machine alone.
+
+    Raises:
+        ValueError: If annotations or pictures are bad, or a folder cannot be read or written; names
+            each.
+    """
+    people = {split: read_people(path) for split, path in find_annotations(annotations).items()}
+    signatures = _picture_signatures(images, people)
+    _make_writable(output)
+    counts = {"train": train_shards, "validation": val_shards}
+    plans = [
+        plan
+        for split, group in people.items()
+        for plan in _plan(split, group, counts[split], seed, store, signatures)
+    ]
+    last = read_manifest(output)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        source=_source_hash([one for group in people.values() for one in group], store, signatures),
+        people={split: len(group) for split, group in people.items()},
+        bad_pictures=_known_bad(images, signatures, last),
+        shards={},
+    )
+    _require_people(people, manifest.bad_pictures)
+    manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))
+    todo = [plan for plan in plans if plan.name not in manifest.shards]
+    with cluster.started(ray_address, workers) if todo else contextlib.nullcontext():
+        _remove_others(output, manifest.shards)
+        if manifest != last:
+            write_manifest(output, manifest)
+        manifest = _write_shards(output, images, manifest, todo, skip_bad)
+    _report_bad(manifest.bad_pictures, skip_bad)
+    _require_people(people, manifest.bad_pictures)
+    return Summary(
+        manifest=manifest,
+        built=len(todo),
+        kept=len(plans) - len(todo),
+        left_out=sum(
+            one.filename in manifest.bad_pictures for group in people.values() for one in group
+        ),
+    )
+
+
+def _make_writable(output: Path) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        probe = output / f"probe{TEMPORARY}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+def _picture_signatures(images: Path, people: dict[str, list[Person]]) -> dict[str, str]:
+    """Size and time of every picture: cheap to read, and different once a picture changes."""
+    if not images.is_dir():
+        raise ValueError(f"{images}: no such folder of pictures")
+    names = {person.filename: None for group in people.values() for person in group}
+    return {name: _picture_signature(picture_path(images, name)) for name in names}
+
+
+def _picture_signature(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return MISSING
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _source_hash(people: Iterable[Person], store: str, signatures: dict[str, str]) -> str:
+    kept = "" if store == "whole" else f" {store} {REACH}"
+    digest = hashlib.sha256(f"schema {SCHEMA_VERSION}{kept}".encode())
+    for person in people:
+        digest.update(f"{person.filename}\n{signatures[person.filename]}\n".encode())
+        digest.update(person.points.tobytes() + person.labelled.tobytes())
+        digest.update(person.center.tobytes() + np.float64(person.scale).tobytes())
+    return digest.hexdigest()
+
+
+def _plan(
+    split: str,
+    people: list[Person],
+    shards: int,
+    seed: int,
+    store: str,
+    signatures: dict[str, str],
+) -> list[Plan]:
+    """Shuffles the people and deals them out to shards of equal size ±1, bad pictures counted."""
+    if shards > len(people):
+        logger.warning(f"{shards} {split} shards for {len(people)} people: making {len(people)}")
+        shards = len(people)
+    order = np.random.default_rng(seed).permutation(len(people))
+    plans = []
+    for number, members in enumerate(np.array_split(order, shards), start=1):
+        chosen = _by_picture([people[index] for index in members])
+        name = shard_name(split, number, shards)
+        plans.append(Plan(name, chosen, store, _source_hash(chosen, store, signatures)))
+    return plans
+
+
+def _by_picture(people: list[Person]) -> list[Person]:
+    """The same order, but that those of one picture follow its first, so that it is read once."""
+    groups: dict[str, list[Person]] = {}
+    for person in people:
+        groups.setdefault(person.filename, []).append(person)
+    return [person for group in groups.values() for person in group]
+
+
+def _known_bad(images: Path, signatures: dict[str, str], last: Manifest | None) -> dict[str, str]:
+    """The reason for each picture that is missing, or was bad in the last run and still is.
+
+    It may have been mended without a change of its size and time.
+    """
+    before = last.bad_pictures if last else {}
+    bad = {}
+    for name, signature in sorted(signatures.items()):
+        if signature == MISSING or name in before:
+            try:
+                path = picture_path(images, name)
+                to_jpeg(read_bytes(path), where=path)
+            except ValueError as error:
+                bad[name] = str(error)
+    return bad
+
+
+def _require_people(people: dict[str, list[Person]], bad: dict[str, str]) -> None:
+    for split, group in people.items():
+        if all(one.filename in bad for one in group):
+            raise ValueError(
+                f"no {split} person is left to write, all of their pictures are bad; the first: "
+                f"{bad[group[0].filename]}"
+            )
+
+
+def _verified(
+    output: Path, plans: list[Plan], bad: dict[str, str], last: Manifest | None
+) -> dict[str, Shard]:
+    """The shards that are there as planned, without those with bad pictures, every byte read."""
+    before = last.shards if last else {}
+
+    def fits(plan: Plan) -> bool:
+        shard = before.get(plan.name)
+        if shard is None or shard.source != plan.source:
+            return False
+        good = sum(person.filename not in bad for person in plan.people)
+        return shard.people == good and is_whole(shard, output)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        kept = pool.map(fits, plans)
+    return {plan.name: before[plan.name] for plan, fit in zip(plans, kept, strict=True) if fit}
+
+
+def _remove_others(output: Path, kept: dict[str, Shard]) -> None:
+    """Shards of another plan, and what a killed run left, must not be taken for this one's."""
+    for path in output.iterdir():
+        if OWN_FILES.fullmatch(path.name) and path.name not in kept:
+            path.unlink()
+
+
+def _report_bad(bad: dict[str, str], skip_bad: bool) -> None:
+    for reason in bad.values():
+        logger.error(reason)
+    if bad and not skip_bad:
+        raise ValueError(
+            f"{len(bad)} bad pictures, named above; mend them, or leave their people out with "
+            "--skip-bad"
+        )
+
+
+def _write_shards(
+    output: Path, images: Path, manifest: Manifest, plans: list[Plan], skip_bad: bool
+) -> Manifest:
+    """The manifest with what came of the plans; the longest are begun first, so that all workers
+    end at about the same time."""
+    longest_first = sorted(plans, key=lambda plan: -len(plan.people))
+    tasks = [(output, images, plan, skip_bad) for plan in longest_first]
+    with (
+        Progress("writing shards", total=len(plans), unit="shards") as progress,
+        ThreadPoolExecutor(PUBLISHERS) as pool,
+    ):
+        for outcomes in cluster.in_parallel(write_shard, tasks):
+            failures = list(pool.map(partial(_publish, output), outcomes))
+            manifest = _with_outcomes(manifest, outcomes, failures)
+            write_manifest(output, manifest, for_now=True)
+            if any(failures):
+                raise ValueError(next(filter(None, failures)))
+            progress.advance(len(outcomes))
+    if plans:
+        write_manifest(output, manifest)
+    return manifest
+
+
+def _with_outcomes(manifest: Manifest, outcomes: list[Outcome], failures: list[str]) -> Manifest:
+    """The manifest with the shards that were published, and the bad pictures that were found."""
+    shards, bad = dict(manifest.shards), dict(manifest.bad_pictures)
+    for outcome, failure in zip(outcomes, failures, strict=True):
+        bad |= outcome.bad_pictures
+        if outcome.shard and not failure:
+            shards[outcome.shard.name] = outcome.shard
+    return replace(
+        manifest, shards=dict(sorted(shards.items())), bad_pictures=dict(sorted(bad.items()))
+    )
+
+
+def _publish(output: Path, outcome: Outcome) -> str:
+    """Gives a whole shard its name, or says why there is none; to be called side by side, as the
+    disk makes each wait."""
+    if outcome.shard and outcome.path:
+        try:
+            publish(outcome.path, output / outcome.shard.name)
+        except OSError as error:
+            return f"{outcome.path}: cannot be written ({error.strerror})"
+    return outcome.failure

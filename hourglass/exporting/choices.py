@@ -1,0 +1,100 @@
+"""What can be exported, and where to: names that need no TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hourglass.inference.estimator import SHIPPED
+from hourglass.modelfiles.metadata import HEATMAPS, KEYPOINTS, SUFFIX
+from hourglass.modelfiles.runtimes import GRAPH_FILE
+
+SAVED_MODEL, ONNX, LITERT = "saved-model", "onnx", "litert"
+
+
+ENDINGS = {SAVED_MODEL: "_saved_model", ONNX: ".onnx", LITERT: ".tflite"}
+"""What follows the model's stem in the name of its export, by format."""
+
+
+FILE_ENDINGS = (SUFFIX, ENDINGS[ONNX], ENDINGS[LITERT])
+
+
+FLOAT16, INT8 = "float16", "int8"
+
+
+QUANTIZATIONS = (FLOAT16, INT8)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What to export.
+
+    Attributes:
+        format: `SAVED_MODEL`, `ONNX` or `LITERT`.
+        outputs: `HEATMAPS` or `KEYPOINTS`.
+        batch: How many crops the file takes at a time; None for any number.
+        quantize: `FLOAT16` or `INT8` weights, LiteRT only; None for float32.
+        calibrate: Glob of training shards, with `INT8`: their crops set the range of integers.
+
+    Raises:
+        ValueError: If two of them exclude each other.
+    """
+
+    format: str
+    outputs: str = HEATMAPS
+    batch: int | None = None
+    quantize: str | None = None
+    calibrate: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.quantize and self.format != LITERT:
+            raise ValueError(
+                f"--quantize {self.quantize} is for --format {LITERT} only, got {self.format}"
+            )
+        if self.quantize == INT8 and not self.calibrate:
+            raise ValueError(
+                f"--quantize {INT8} needs --calibrate with a glob of training shards, such as "
+                "'tfrecords/train*'"
+            )
+        if self.calibrate and self.quantize != INT8:
+            raise ValueError(f"--calibrate is for --quantize {INT8} only, got {self.quantize}")
+        if self.quantize == INT8 and self.outputs == KEYPOINTS:
+            raise ValueError(
+                f"--quantize {INT8} would round coordinates to 256 values: with it --outputs must "
+                f"be {HEATMAPS}, got {KEYPOINTS}"
+            )
+
+
+def default_output(model: Path, kind: str) -> Path:
+    """Where a model's export goes: beside it, with the format's ending.
+
+    That of the shipped model goes into the working folder, not among the project's own files.
+    """
+    name = model.stem + ENDINGS[kind]
+    return Path(name) if model.resolve() == SHIPPED else model.with_name(name)
+
+
+def require_free(output: Path, kind: str, *, force: bool) -> None:
+    """Checks that an export may be written.
+
+    Raises:
+        ValueError: If `output` has another format's ending, exists without `force`, is a folder
+            that is no SavedModel, or its folder cannot be written to.
+    """
+    if kind == SAVED_MODEL:
+        # By such an ending `load_runtime` would take the folder for a file.
+        right, allowed = output.suffix not in FILE_ENDINGS, f"not end in {', '.join(FILE_ENDINGS)}"
+    else:
+        right, allowed = output.suffix == ENDINGS[kind], f"end in {ENDINGS[kind]}"
+    if not right:
+        raise ValueError(f"--output {output}: the name of a {kind} export must {allowed}")
+    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise ValueError(f"--output {output}: cannot be written, {output.parent} is no open folder")
+    if not output.exists():
+        return
+    replaceable = (output / GRAPH_FILE).is_file() if kind == SAVED_MODEL else output.is_file()
+    if not replaceable:
+        raise ValueError(f"--output {output}: exists and is no {kind} export; name another")
+    if not force:
+        raise ValueError(f"--output {output}: exists; replace it with --force, or name another")

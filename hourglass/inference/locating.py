@@ -1,0 +1,45 @@
+"""Where people are: given boxes, a file's, a detector's, or the whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.core.boxes import Boxes, require_overlap
+from hourglass.core.pose import Box
+from hourglass.inference.pipeline import Locate, whole_picture
+
+
+def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
+    """What says where people are: given boxes, a file's, a detector, or the whole picture.
+
+    Raises:
+        ValueError: From the `Locate`, if a box lies outside its picture, the file has none for it,
+            or nobody is found in it.
+    """
+
+    if detect:
+        from hourglass.inference.detection import PeopleDetector
+
+        detector = PeopleDetector()
+
+        def detected(picture: np.ndarray, path: Path | None) -> list[Box]:
+            found = detector(picture)
+            if not found and path is not None:
+                raise ValueError(f"{path}: --detect found nobody; --box would say where to look")
+            return found
+
+        return detected
+
+    def given(picture: np.ndarray, path: Path | None) -> list[Box]:
+        chosen = listed.of(path) if listed and path else list(boxes)
+        if listed and not chosen:
+            raise ValueError(f"{path}: no box for this picture in --boxes")
+        height, width = picture.shape[:2]
+        for box in chosen:
+            require_overlap(box, width=width, height=height, where=str(path or "--box"))
+        return chosen
+
+    return given if boxes or listed else whole_picture

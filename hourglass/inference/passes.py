@@ -1,0 +1,127 @@
+"""One pass over pictures or a film: finds people, and writes what is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from hourglass.core.progress import Progress
+from hourglass.inference.estimator import PoseEstimator
+from hourglass.inference.look import Look
+from hourglass.inference.pipeline import AHEAD, Failed, Locate, Seen, Writer, see_film, see_pictures
+from hourglass.media.pictures import save_picture
+from hourglass.media.results import Found
+from hourglass.media.video import Film, FilmWriter
+from hourglass.media.window import Window
+
+
+def predict_pictures(
+    paths: Sequence[Path],
+    estimator: PoseEstimator,
+    locate: Locate,
+    *,
+    drawn: Sequence[Path | None],
+    look: Look,
+) -> tuple[list[Found], list[str]]:
+    """Finds the people in pictures, and writes the pictures with their skeletons.
+
+    Args:
+        paths: Picture files.
+        estimator: The network.
+        locate: Says where people are.
+        drawn: A file to write for each picture, or None.
+        look: How they are drawn.
+
+    Returns:
+        What was found, and a line for each picture that failed; the others are done.
+    """
+    found, failures = [], []
+    with Progress("predicting", total=len(paths), unit="pictures") as progress, Writer() as writer:
+        seen = see_pictures(paths, estimator, locate)
+        for one, target in zip(seen, drawn, strict=True):
+            if isinstance(one, Failed):
+                failures.append(str(one.error))
+            else:
+                found.append(_found(one, str(one.path)))
+                if target:
+                    writer.submit(_drawing(one, target, look, estimator))
+            progress.advance()
+    return found, failures + writer.failures
+
+
+def _drawing(seen: Seen, target: Path, look: Look, estimator: PoseEstimator) -> Callable[[], None]:
+    return lambda: save_picture(look.draw(seen.picture, seen.poses, estimator), target)
+
+
+def _found(seen: Seen, name: str) -> Found:
+    height, width = seen.picture.shape[:2]
+    frame = seen.frame
+    number, time = (frame.number, round(frame.time, 4)) if frame else (None, None)
+    return Found(name, width, height, seen.poses, number, time)
+
+
+def predict_film(
+    source: Path | int,
+    estimator: PoseEstimator,
+    locate: Locate,
+    *,
+    drawn: Path | None,
+    look: Look,
+    every: int = 1,
+    follow: bool = True,
+    smooth: bool = False,
+    show: bool = False,
+) -> tuple[list[Found], list[str]]:
+    """Finds the people in a film, frame by frame, and writes it with their skeletons.
+
+    Args:
+        source: The film's file, or a camera's number.
+        estimator: The network.
+        locate: Says where people are at first, and when one is lost.
+        drawn: The film to write, or None.
+        look: How people are drawn.
+        every: Take each `every`-th frame only.
+        follow: Let boxes follow from the last frame's joints.
+        smooth: Filter joints against jitter.
+        show: Show the film in a window while it is made; Q or Escape ends it.
+
+    Returns:
+        What was found, and a line if the film ended in a failure; frames before it are done.
+
+    Raises:
+        ValueError: If the film cannot be opened or written, or there is no window to show it in.
+    """
+    film = Film(source, every=every)
+    name = f"camera {source}" if isinstance(source, int) else str(source)
+    found: list[Found] = []
+    failures = []
+    with ExitStack() as stack:
+        writer = stack.enter_context(FilmWriter(drawn, rate=film.rate)) if drawn else None
+        window = stack.enter_context(Window()) if show else None
+        progress = stack.enter_context(
+            Progress(f"predicting {name}", total=film.frames, unit="frames")
+        )
+        smooth_at = film.rate if smooth else None
+        ahead = 1 if isinstance(source, int) else AHEAD
+        seen = see_film(film, estimator, locate, follow=follow, smooth_at=smooth_at, ahead=ahead)
+        try:
+            for one in seen:
+                found.append(_found(one, name))
+                if writer or window:
+                    picture = look.draw(one.picture, one.poses, estimator)
+                    if writer:
+                        writer.write(picture)
+                    if window and not window.show(picture):
+                        break
+                progress.advance()
+        except KeyboardInterrupt:
+            # A camera has no end but Ctrl-C; what was seen until then is kept.
+            click.echo("interrupted", err=True)
+        except ValueError as error:
+            if not found:
+                raise
+            failures.append(str(error))
+    return found, failures

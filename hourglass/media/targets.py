@@ -1,0 +1,85 @@
+"""Which files a command is going to write, and whether it may."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hourglass.media.inputs import FILM_SUFFIXES, Inputs
+from hourglass.media.video import CODECS
+
+
+def drawn_names(images: Sequence[Path], output: Path, ending: str = "_pose.jpg") -> list[Path]:
+    """A file in `output` for each picture; pictures of one name in several folders get numbers."""
+    used: dict[str, int] = {}
+    names = []
+    for image in images:
+        count = used[image.stem] = used.get(image.stem, 0) + 1
+        stem, dot, suffix = ending.partition(".")
+        number = f"_{count}" if count > 1 else ""
+        names.append(output / f"{image.stem}{stem}{number}{dot}{suffix}")
+    return names
+
+
+def make_folder(output: Path) -> None:
+    """Makes a folder that may be there.
+
+    Raises:
+        ValueError: If it cannot be made.
+    """
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{output}: cannot be written ({error.strerror})") from error
+
+
+def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
+    """Keeps files from being overwritten.
+
+    Raises:
+        ValueError: If one is there; names the first.
+    """
+    there = [path for path in paths if path and path.exists()]
+    if there and not force:
+        more = f", and {len(there) - 1} more" if len(there) > 1 else ""
+        raise ValueError(f"{there[0]} is there already{more}; --force would overwrite")
+
+
+def refuse_shared(targets: Sequence[Path], inputs: Iterable[Path | int | None]) -> None:
+    """Keeps a file from being written twice, or over what is looked at.
+
+    Raises:
+        ValueError: If that would be; names the first.
+    """
+    read = {path.resolve() for path in inputs if isinstance(path, Path)}
+    counts = Counter(path.resolve() for path in targets)
+    for path in targets:
+        if path.resolve() in read:
+            raise ValueError(f"{path} is looked at: it cannot be written, too")
+        if counts[path.resolve()] > 1:
+            raise ValueError(f"{path} would be written twice: give each output its own file")
+
+
+def film_targets(films: Sequence[Path | int], output: Path) -> list[Path]:
+    """The film to write for each film: `output` itself if it is called like one."""
+    if output.suffix.lower() in CODECS:
+        if len(films) > 1:
+            raise ValueError(f"--output {output}: {len(films)} films cannot share one file")
+        return [output]
+    if films and output.suffix.lower() in FILM_SUFFIXES:
+        raise ValueError(f"--output {output}: films are written as {', '.join(CODECS)}")
+    names = [Path(f"camera{film}") if isinstance(film, int) else film for film in films]
+    return drawn_names(names, output, "_pose.mp4")
+
+
+def drawing_targets(inputs: Inputs, output: Path, *, draws: bool) -> dict[Path | int, Path | None]:
+    """What is drawn into which file; None for everything if nothing is drawn."""
+    if not draws:
+        return dict.fromkeys([*inputs.pictures, *inputs.films])
+    if inputs.pictures and output.suffix.lower() in CODECS:
+        raise ValueError(f"--output {output}: of pictures, this is a folder, not a film")
+    drawn: dict[Path | int, Path | None] = {}
+    drawn.update(zip(inputs.pictures, drawn_names(inputs.pictures, output), strict=True))
+    drawn.update(zip(inputs.films, film_targets(inputs.films, output), strict=True))
+    return drawn

@@ -1,0 +1,40 @@
+"""Calibrations of a model's scores from an evaluation, and how well they hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hourglass.core.calibration import Calibration, Reliability, fit_calibration, reliability
+from hourglass.scoring.evaluation import Evaluation
+
+
+def calibrate(evaluation: Evaluation) -> dict[str, Calibration]:
+    """A calibration for each way the model was run.
+
+    Args:
+        evaluation: Of people that the model was not trained on, with `calibrated=False`.
+
+    Raises:
+        ValueError: If there are too few of them.
+    """
+    labelled = evaluation.labels.labelled
+    return {
+        kind: fit_calibration(keypoints.scores, evaluation.right(kind), labelled)
+        for kind, keypoints in evaluation.keypoints.items()
+    }
+
+
+def cross_checked(evaluation: Evaluation, kind: str) -> Reliability:
+    """Reliability on each half of the people, calibrated by the other half.
+
+    Raises:
+        ValueError: If a half has too few people.
+    """
+    labelled, right = evaluation.labels.labelled, evaluation.right(kind)
+    heights = evaluation.keypoints[kind].scores
+    scores = np.zeros_like(heights)
+    for half in (0, 1):
+        fitted, checked = slice(half, None, 2), slice(1 - half, None, 2)
+        calibration = fit_calibration(heights[fitted], right[fitted], labelled[fitted])
+        scores[checked] = calibration(heights[checked])
+    return reliability(scores[labelled], right[labelled])

@@ -1,0 +1,1 @@
+"""What happens beside a training's steps: one idea per file."""

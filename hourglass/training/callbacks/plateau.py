@@ -1,0 +1,28 @@
+"""Lowers the learning rate when the score no longer improves."""
+
+from __future__ import annotations
+
+import keras
+
+from hourglass.training.callbacks.names import PCKH, Logs
+
+PLATEAU_EPOCHS = 10
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """Lowers the learning rate after 10 epochs in which PCKh did not improve.
+
+    Args:
+        history: Rows of the epochs done before a resume, which it goes through first.
+        factor: What the learning rate is multiplied by.
+    """
+
+    def __init__(self, history: list[Logs], *, factor: float = 0.1) -> None:
+        super().__init__(monitor=PCKH, mode="max", factor=factor, patience=PLATEAU_EPOCHS)
+        self._history = history
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        super().on_train_begin(logs)
+        for epoch, row in enumerate(self._history):
+            self.model.optimizer.learning_rate = row["learning_rate"]
+            self.on_epoch_end(epoch, dict(row))

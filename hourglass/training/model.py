@@ -1,0 +1,72 @@
+"""The network that a training fits: built, given its first weights, compiled with its loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+from loguru import logger
+
+from hourglass.core.config import Config, NetworkConfig, TrainConfig, same_layers
+from hourglass.modelfiles.keras_file import load_model, read_config
+from hourglass.networks.encoders import load_imagenet
+from hourglass.networks.hourglass import build_network
+from hourglass.networks.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
+from hourglass.training.devices import Devices
+from hourglass.training.metrics import StackLoss
+from hourglass.training.optimizer import make_optimizer
+
+
+def compiled_network(
+    config: Config, devices: Devices, *, steps: int, weights: Path | None = None
+) -> keras.Model:
+    """The network that a training fits, to be called within the devices' scope.
+
+    Args:
+        config: All choices.
+        devices: What to train on.
+        steps: Steps per epoch, which the learning rate's schedule counts in.
+        weights: Model file to start from; None: random, or ImageNet's in an encoder.
+
+    Raises:
+        ValueError: If `weights` are of another network.
+    """
+    choices, policy = config.train, devices.policy(config.train.precision)
+    network = build_network(
+        config.network,
+        precision=policy,
+        synchronized=devices.strategy is not None and devices.replicas > 1,
+        frozen_statistics=choices.frozen_statistics,
+        fused=True,
+        seed=choices.seed,
+    )
+    if weights:
+        _start_from(weights, network, config.network)
+    elif config.network.encoder != "none":
+        load_imagenet(network)
+    loss = heatmap_loss(choices)
+    optimizer = make_optimizer(choices, steps, loss_scaling=policy == "mixed_float16")
+    optimizer.build(network.trainable_variables)
+    network.compile(
+        optimizer=optimizer,
+        loss=loss,
+        weighted_metrics=[StackLoss(loss, stack) for stack in range(config.network.stacks)],
+        jit_compile=devices.jit(choices.xla),
+    )
+    return network
+
+
+def heatmap_loss(choices: TrainConfig) -> HeatmapLoss:
+    """The loss that `choices` name."""
+    return SoftIoU() if choices.loss == "iou" else ForegroundWeightedMSE(choices.foreground_weight)
+
+
+def _start_from(path: Path, network: keras.Model, wanted: NetworkConfig) -> None:
+    """Fills a network with a model file's weights, which may be for crops of another size."""
+    stored = read_config(path).network
+    if not same_layers(stored, wanted):
+        raise ValueError(
+            f"{path}: --weights are of another network ({stored}), it must be {wanted}"
+        )
+    network.set_weights(load_model(path)[0].get_weights())
+    logger.info(f"starting from the weights of {path}")

@@ -1,0 +1,62 @@
+"""The optimizer of a training, and its learning rate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from hourglass.core.config import TrainConfig
+from hourglass.networks.encoders import VARIANTS
+
+ENCODER_PREFIXES = tuple(f"{variant}_" for variant in VARIANTS)
+
+
+def make_optimizer(
+    choices: TrainConfig, steps_per_epoch: int, *, loss_scaling: bool
+) -> keras.Optimizer:
+    rate: Any = choices.learning_rate
+    if choices.schedule == "cosine":
+        steps = choices.epochs * steps_per_epoch
+        warm_up = min(round(choices.warmup_epochs * steps_per_epoch), steps - 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warm_up else choices.learning_rate,
+            decay_steps=steps - warm_up,
+            warmup_target=choices.learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+    optimizer = EncoderAdam(
+        rate,
+        encoder_rate=choices.encoder_rate,
+        use_ema=choices.averaging > 0,
+        ema_momentum=choices.averaging or 0.99,
+    )
+    return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
+
+
+class EncoderAdam(keras.optimizers.Adam):
+    """Adam (Kingma & Ba, ICLR 2015) with a learning rate of its own for the pretrained encoder.
+
+    Args:
+        encoder_rate: The encoder's learning rate as a share of the others'.
+    """
+
+    def __init__(self, *arguments: Any, encoder_rate: float = 1.0, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._encoder_rate = encoder_rate
+        self._encoder: set[int] = set()
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Keras's, and notes which variables are the encoder's: by their layers' names."""
+        self._encoder = {
+            index
+            for index, variable in enumerate(variables)
+            if variable.path.startswith(ENCODER_PREFIXES)
+        }
+        super().build(variables)
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """One variable's step, as Keras's."""
+        if self._get_variable_index(variable) in self._encoder:
+            learning_rate = learning_rate * self._encoder_rate
+        super().update_step(gradient, variable, learning_rate)
