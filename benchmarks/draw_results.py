@@ -58,7 +58,7 @@ def draw_strip(data: str, model: Path, target: Path, *, people: int, plain: bool
     for person in records.as_numpy_iterator():
         picture = decode_picture(person["encoded"], where=person["filename"].decode())
         center, scale = person["center"], person["scale"]
-        points, scores = estimator.predict([picture], center[None], np.array([scale]))
+        points, scores = estimator.predict_crops([picture], center[None], np.array([scale]))
         matrix = crop_matrix(center, scale, size=PANEL)
         paper = np.full((PANEL, PANEL, 3), PAPER, np.uint8)
         canvas = paper if plain else warp(picture, matrix, size=PANEL)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hourglass.console import command, quiet_stderr
+from hourglass.console import command, model_option, quiet_stderr
 from hourglass.inference.estimator import SHIPPED, default_model
 from hourglass.modelfiles.metadata import SUFFIX
 from hourglass.modelfiles.runtimes import load_runtime
@@ -20,11 +20,7 @@ from hourglass.scoring.evaluation import evaluate
     required=True,
     help="Glob of shards of people that the model was not trained on.",
 )
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
-)
+@model_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

@@ -1,4 +1,4 @@
-"""How commands speak: log lines, progress, and errors that a user can act on.
+"""How commands speak: shared options, log lines, and errors that a user can act on.
 
 Every door and tool uses these, so that all commands look alike. Nothing here knows of poses.
 """
@@ -9,7 +9,8 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -18,6 +19,20 @@ from loguru import logger
 from hourglass.core.progress import write_line
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+MOST_TOLD = 20
+"""Failures told one by one; of more, their number."""
+
+PATH = click.Path(path_type=Path)
+
+model_option = click.option(
+    "--model",
+    type=PATH,
+    help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
+)
+flip_test_option = click.option(
+    "--flip-test", is_flag=True, help="Average in each crop's mirror image."
+)
 
 
 def command(function: Command) -> Command:
@@ -36,6 +51,14 @@ def command(function: Command) -> Command:
             raise click.ClickException(" ".join(str(error).split())) from error
 
     return wrapped  # type: ignore[return-value]
+
+
+def fail_with(failures: Sequence[str]) -> None:
+    """Ends a command with the lines that say what failed, if anything did."""
+    if failures:
+        left = len(failures) - MOST_TOLD
+        told = [*failures[:MOST_TOLD], *([f"and {left} more"] if left > 0 else [])]
+        raise click.ClickException("\n".join(told))
 
 
 @contextlib.contextmanager

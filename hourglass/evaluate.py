@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hourglass.console import command, quiet_stderr
+from hourglass.console import PATH, command, model_option, quiet_stderr
 from hourglass.core.files import write_file
 from hourglass.inference.estimator import default_model
 from hourglass.modelfiles.runtimes import load_runtime
@@ -22,18 +22,12 @@ from hourglass.scoring.report import write_report
     show_default=True,
     help="Glob of the shards to score on.",
 )
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
-)
+@model_option
 @click.option("--flip-test", is_flag=True, help="Also score with mirrored crops averaged in.")
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="File to write all numbers to."
-)
+@click.option("--json", "json_file", type=PATH, help="File to write all numbers to.")
 @click.option(
     "--report",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Folder to write a page to: curves, kinds of error, best and worst people, reliability.",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from loguru import logger
 
-from hourglass.console import command, quiet_stderr
+from hourglass.console import PATH, command, model_option, quiet_stderr
 from hourglass.inference.estimator import default_model
 from hourglass.modelfiles.metadata import HEATMAPS, OUTPUTS
 
@@ -16,11 +16,7 @@ QUANTIZATIONS = ("float16", "int8")
 
 
 @click.command()
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
-)
+@model_option
 @click.option(
     "--format", "kind", type=click.Choice(FORMATS), required=True, help="What runs the export."
 )
@@ -43,7 +39,7 @@ QUANTIZATIONS = ("float16", "int8")
 @click.option("--data", metavar="GLOB", help="Validation shards to score both files on.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="File or, for saved-model, folder to write. [default: beside a model of your own]",
 )
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")

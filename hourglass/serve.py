@@ -1,23 +1,19 @@
 """`python -m hourglass.serve`: a page on this machine where one drops a picture and sees the pose.
 
-The page itself is web/index.html. Needs the extra `serve` (Starlette and uvicorn).
+The page itself is web/page/index.html. Needs the extra `serve` (Starlette and uvicorn).
 """
 
 from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from hourglass.console import command, quiet_stderr
+from hourglass.console import command, flip_test_option, model_option, quiet_stderr
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.web.server import make_app
-
-if TYPE_CHECKING:
-    pass
-
 
 LOOPBACK, PORT = "127.0.0.1", 8000
 
@@ -43,12 +39,8 @@ def _uvicorn() -> Any:
 
 
 @click.command()
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
-)
-@click.option("--flip-test", is_flag=True, help="Average in each crop's mirror image.")
+@model_option
+@flip_test_option
 @click.option(
     "--host",
     default=LOOPBACK,

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hourglass.console import command, quiet_stderr
+from hourglass.console import PATH, command, quiet_stderr
 from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config
 
@@ -26,21 +26,21 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config
 @click.option("--resume", is_flag=True, help="Go on with the run, with its own choices.")
 @click.option(
     "--models",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("models"),
     show_default=True,
     help="Folder of all runs.",
 )
 @click.option(
     "--logs",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("logs"),
     show_default=True,
     help="Folder of TensorBoard logs.",
 )
 @click.option(
     "--weights",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Model file to start from, of the same preset; its crops may have another size.",
 )
 @click.option("--input-size", type=int, help="Side of the crops, px. [default: the preset's]")

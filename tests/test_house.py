@@ -420,7 +420,7 @@ PUBLIC = {
     "networks.hourglass.build_network": "(config=...)",
     "inference.estimator.PoseEstimator.load": "(path=None)",
     "inference.estimator.PoseEstimator.__call__": "(self, image, box=None)",
-    "inference.estimator.PoseEstimator.predict": "(self, images, centers, scales)",
+    "inference.estimator.PoseEstimator.predict_crops": "(self, images, centers, scales)",
     "data.datasets.training_dataset": "(pattern)",
     "data.datasets.validation_dataset": "(pattern)",
 }

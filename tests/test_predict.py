@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from hourglass.console import MOST_TOLD
 from hourglass.core.boxes import Boxes
 from hourglass.core.person import Person
 from hourglass.core.pose import Box, Pose
@@ -36,7 +37,7 @@ from hourglass.media.targets import drawn_names, film_targets, make_folder, refu
 from hourglass.media.video import CODECS, Film, FilmWriter
 from hourglass.media.window import WINDOW
 from hourglass.modelfiles.runtimes import KerasRuntime, Runtime
-from hourglass.predict import MOST_TOLD, main
+from hourglass.predict import main
 
 ORIENTATION = 0x0112
 MODEL = ("--model", "dots.keras")

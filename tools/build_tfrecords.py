@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hourglass.console import command
+from hourglass.console import PATH, command
 from hourglass.data.building.build import build
 from hourglass.data.building.regions import REACH
 from hourglass.data.building.shard_writer import STORES
@@ -19,21 +19,21 @@ from hourglass.data.building.shard_writer import STORES
 @click.command()
 @click.option(
     "--annotations",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("data/mpii/annotations"),
     show_default=True,
     help="Folder of train.json and validation.json (or valid.json).",
 )
 @click.option(
     "--images",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("data/mpii/images"),
     show_default=True,
     help="Folder of the pictures.",
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("tfrecords"),
     show_default=True,
     help="Folder of the shards.",

@@ -117,13 +117,14 @@ class PoseEstimator:
         boxes = [(float(x), float(y), float(width), float(height)) for x, y, width, height in boxes]
         crops = [box_to_crop(box) for box in boxes]
         centers = np.array([center for center, _ in crops]).reshape(-1, 2)
-        points, scores = self.predict(images, centers, np.array([scale for _, scale in crops]))
+        scales = np.array([scale for _, scale in crops])
+        points, scores = self.predict_crops(images, centers, scales)
         return [
             Pose(points=points[person], scores=scores[person], skeleton=MPII, box=box)
             for person, box in enumerate(boxes)
         ]
 
-    def predict(
+    def predict_crops(
         self, images: Sequence[np.ndarray], centers: np.ndarray, scales: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The joints of many people, one per picture.

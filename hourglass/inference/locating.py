@@ -16,10 +16,11 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
     """What says where people are: given boxes, a file's, a detector, or the whole picture.
 
     Raises:
-        ValueError: From the `Locate`, if a box lies outside its picture, the file has none for it,
-            or nobody is found in it.
+        ValueError: If more than one of them is given. From the `Locate`, if a box lies outside its
+            picture, the file has none for it, or nobody is found in it.
     """
-
+    if sum(map(bool, (boxes, listed is not None, detect))) > 1:
+        raise ValueError("--box, --boxes and --detect all say where people are: give one of them")
     if detect:
         from hourglass.inference.detection import PeopleDetector
 

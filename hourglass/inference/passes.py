@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -61,6 +62,42 @@ def _found(seen: Seen, name: str) -> Found:
     frame = seen.frame
     number, time = (frame.number, round(frame.time, 4)) if frame else (None, None)
     return Found(name, width, height, seen.poses, number, time)
+
+
+def predict_films(
+    sources: Sequence[Path | int],
+    estimator: PoseEstimator,
+    locate: Locate,
+    *,
+    drawn: Mapping[Path | int, Path | None],
+    look: Look,
+    **choices: Any,
+) -> tuple[list[Found], list[str]]:
+    """`predict_film` of film after film; what fails is told, and the others are done.
+
+    Args:
+        sources: The films' files, or cameras' numbers.
+        estimator: The network.
+        locate: Says where people are at first, and when one is lost.
+        drawn: The film to write for each, or None.
+        look: How people are drawn.
+        **choices: As `predict_film`'s.
+
+    Returns:
+        What was found in all frames, and a line for each failure.
+    """
+    found: list[Found] = []
+    failures: list[str] = []
+    for source in sources:
+        try:
+            more, failed = predict_film(
+                source, estimator, locate, drawn=drawn[source], look=look, **choices
+            )
+            found += more
+            failures += failed
+        except ValueError as error:
+            failures.append(str(error))
+    return found, failures
 
 
 def predict_film(

@@ -19,7 +19,7 @@ import numpy as np
 from hourglass.core.files import write_file
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import MPII
-from hourglass.media.targets import drawn_names, make_folder
+from hourglass.media.targets import drawn_names, make_folder, refuse_existing, refuse_shared
 
 DIGITS = 3
 """Decimals of coordinates and scores in text made for others: a thousandth of a pixel."""
@@ -182,6 +182,28 @@ class Outputs:
     def files(self) -> list[Path]:
         """Those that are single files."""
         return [path for path in (self.json, self.csv, self.coco) if path]
+
+    def refuse_wrong(
+        self,
+        drawn: Iterable[Path | None],
+        looked_at: Iterable[Path | int | None],
+        *,
+        force: bool,
+    ) -> None:
+        """Refuses what would write a file twice, over what is looked at, or over what is there.
+
+        Args:
+            drawn: What is drawn besides.
+            looked_at: Pictures, films and lists of boxes.
+            force: Overwrite what is there.
+
+        Raises:
+            ValueError: Names the first such file.
+        """
+        targets = [*self.files(), *(path for path in drawn if path)]
+        refuse_shared(targets, looked_at)
+        there = sorted(self.openpose.glob("*_keypoints.json")) if self.openpose else []
+        refuse_existing([*targets, *there], force)
 
     def write(self, found: Sequence[Found]) -> None:
         """Writes them.

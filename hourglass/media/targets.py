@@ -34,6 +34,12 @@ def make_folder(output: Path) -> None:
         raise ValueError(f"{output}: cannot be written ({error.strerror})") from error
 
 
+def make_folders(files: Iterable[Path | None]) -> None:
+    """Makes the folders of files that are to be written, as `make_folder`; None needs none."""
+    for folder in dict.fromkeys(file.parent for file in files if file):
+        make_folder(folder)
+
+
 def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
     """Keeps files from being overwritten.
 

@@ -124,7 +124,7 @@ def evaluate(
             chosen = slice(start, start + len(pictures))
             for kind, estimator in estimators.items():
                 found[kind].append(
-                    estimator.predict(pictures, people.center[chosen], people.scale[chosen])
+                    estimator.predict_crops(pictures, people.center[chosen], people.scale[chosen])
                 )
             progress.advance(len(pictures))
     keypoints = {

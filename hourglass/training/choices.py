@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hourglass.core.config import FILE, Config, from_json, preset, same_layers
-
-if TYPE_CHECKING:
-    pass
-
 
 DEFAULT_PRESET = "hg4"
 

@@ -18,17 +18,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-
-PAGE = Path(__file__).resolve().parent / "web" / "page" / "index.html"
-
+PAGE = Path(__file__).resolve().parent / "page" / "index.html"
 
 LARGEST_UPLOAD = 25 * 2**20
 """Bytes of a picture that are taken: more than cameras write."""
 
-
 TOO_LARGE, NO_PICTURE, UNUSABLE = 413, 415, 422
 """HTTP's answers to what cannot be looked at."""
-
 
 UNNAMED = "picture"
 

@@ -132,7 +132,7 @@ def test_many_pictures_of_any_size_come_back_in_their_order(cells: Callable[[int
     pictures = [rng.integers(0, 256, (*rng.integers(20, 90, 2), 3), np.uint8) for _ in range(count)]
     centers, scales = rng.uniform(10, 50, (count, 2)), rng.uniform(0.2, 2, count)
     runtime = KnownHeatmaps(cells(count))
-    points, scores = PoseEstimator(runtime).predict(pictures, centers, scales)
+    points, scores = PoseEstimator(runtime).predict_crops(pictures, centers, scales)
     expected = [
         to_picture(known, center, 250 * scale)
         for known, center, scale in zip(cells(count), centers, scales, strict=True)
@@ -145,7 +145,7 @@ def test_many_pictures_of_any_size_come_back_in_their_order(cells: Callable[[int
 
 
 def test_no_pictures_are_no_poses(cells: Callable[[int], np.ndarray]):
-    points, scores = PoseEstimator(KnownHeatmaps(cells(1))).predict(
+    points, scores = PoseEstimator(KnownHeatmaps(cells(1))).predict_crops(
         [], np.zeros((0, 2)), np.zeros(0)
     )
     assert points.shape == (0, 16, 2)
@@ -163,8 +163,8 @@ def test_a_flip_test_of_a_perfect_network_changes_nothing(
         plain = PoseEstimator(dot_finder, refine="dark")
         flipping = PoseEstimator(dot_finder, refine="dark", flip_test=True)
         there = [person.center[None], np.array([person.scale])]
-        points, scores = plain.predict([picture], *there)
-        flipped, flipped_scores = flipping.predict([picture], *there)
+        points, scores = plain.predict_crops([picture], *there)
+        flipped, flipped_scores = flipping.predict_crops([picture], *there)
         seen = person.labelled
         np.testing.assert_allclose(points[0, seen], person.points[seen], atol=0.3)
         np.testing.assert_allclose(flipped[0, seen], points[0, seen], atol=0.05)
@@ -374,7 +374,7 @@ def test_what_is_no_picture_is_refused(dot_finder: Runtime, image: np.ndarray, t
     with pytest.raises(ValueError, match=told):
         estimator(image)
     with pytest.raises(ValueError, match=told):
-        estimator.predict([image], np.zeros((1, 2)), np.ones(1))
+        estimator.predict_crops([image], np.zeros((1, 2)), np.ones(1))
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_numbers_that_do_not_fit_are_refused(
     with pytest.raises(
         ValueError, match=r"1 pictures need centers \(1, 2\) and scales \(1,\), got"
     ):
-        PoseEstimator(dot_finder).predict([picture], np.ones(centers), np.ones(scales))
+        PoseEstimator(dot_finder).predict_crops([picture], np.ones(centers), np.ones(scales))
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def test_a_crop_that_cannot_be_is_refused(
     told: str,
 ):
     with pytest.raises(ValueError, match=told):
-        PoseEstimator(dot_finder).predict([picture], np.array([center]), np.array([scale]))
+        PoseEstimator(dot_finder).predict_crops([picture], np.array([center]), np.array([scale]))
 
 
 # Model files.
