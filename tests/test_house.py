@@ -88,6 +88,20 @@ WINGS = {
         rooms=("choices", "metrics", "devices", "optimizer", "model", "callbacks", "run"),
     ),
     "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("choices", "formats", "parity")),
+    "lifting": Wing(
+        below=ALL_BUT_THE_LAST,
+        rooms=(
+            "body",
+            "bvh",
+            "rigs",
+            "mocap",
+            "cameras",
+            "variety",
+            "scores",
+            "network",
+            "training",
+        ),
+    ),
     "web": Wing(below=ALL_BUT_THE_LAST, rooms=("server",)),
 }
 """The wings along the data's way, lowest first. A new room needs a place in its wing's line."""
@@ -112,6 +126,7 @@ ON_ANY_BACKEND = [
     "networks/folding",
     "networks/hourglass",
     "networks/losses",
+    "lifting/network",
 ]
 
 START_WITHOUT_TENSORFLOW = [

@@ -1,0 +1,1 @@
+"""From two dimensions to three: a person's joints in a picture become joints around the pelvis."""
