@@ -77,7 +77,7 @@ WINGS = {
     "modelfiles": Wing(below=("core", "networks"), rooms=("metadata", "keras_file", "runtimes")),
     "inference": Wing(
         below=("core", "media", "networks", "modelfiles"),
-        rooms=("estimator", "detection", "tracking", "pipeline", "look", "locating", "passes"),
+        rooms=("detection", "estimator", "tracking", "pipeline", "look", "locating", "passes"),
     ),
     "scoring": Wing(
         below=(*INFERENCE_AND_BELOW, "data"),

@@ -3,7 +3,8 @@
 This is the way a program uses a trained network::
 
     estimator = PoseEstimator.load()
-    pose = estimator(picture)
+    pose = estimator(picture)            # one person, who fills the picture
+    poses = estimator.people(picture)    # everyone in it
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +28,15 @@ from hourglass.core.geometry import (
 )
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import MPII
+from hourglass.inference.detection import PeopleDetector
+from hourglass.media.pictures import as_picture
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    Picture = np.ndarray | Image.Image
+    """(H, W, 3) uint8 RGB, or a Pillow image of any mode."""
 
 BATCH_SIZE = 16
 """Crops that run at once: enough to fill a CPU, little memory."""
@@ -37,7 +46,10 @@ SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "lite.keras"
 
 
 class PoseEstimator:
-    """Finds one person's joints per crop. May be shared by threads.
+    """Finds people's joints. May be shared by threads.
+
+    Pictures are (H, W, 3) uint8 RGB arrays, or Pillow images of any mode; these are turned as
+    their EXIF data say, and joints are in pixels of the upright picture.
 
     Args:
         runtime: The network.
@@ -57,6 +69,7 @@ class PoseEstimator:
     ) -> None:
         self._runtime = runtime
         self._turn = threading.Lock()  # LiteRT's interpreters serve one thread at a time
+        self._detector: PeopleDetector | None = None
         self._flip_test = flip_test
         self._refine: Any = refine or runtime.config.data.refine
         kind = FLIP_TEST if flip_test else PLAIN
@@ -88,11 +101,11 @@ class PoseEstimator:
         runtime = load_runtime(path or default_model())
         return cls(runtime, flip_test=flip_test, refine=refine)
 
-    def __call__(self, image: np.ndarray, box: Box | None = None) -> Pose:
+    def __call__(self, image: Picture, box: Box | None = None) -> Pose:
         """The pose of one person.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: A picture.
             box: (x, y, width, height) px around the person; default: the whole picture.
 
         Returns:
@@ -101,14 +114,29 @@ class PoseEstimator:
         Raises:
             ValueError: If the picture is not such an array or the box is not a box.
         """
-        _require_picture(image)
-        return self.poses([image], [whole(image) if box is None else box])[0]
+        picture = as_picture(image)
+        return self.poses([picture], [whole(picture) if box is None else box])[0]
 
-    def poses(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Pose]:
+    def people(self, image: Picture) -> list[Pose]:
+        """The poses of everyone in a picture, who are looked for first (`PeopleDetector`).
+
+        Returns:
+            One per person, the surest found first; [] if there is nobody.
+
+        Raises:
+            ValueError: If the picture is none.
+        """
+        picture = as_picture(image)
+        with self._turn:
+            self._detector = self._detector or PeopleDetector()
+        boxes = self._detector(picture)
+        return self.poses([picture] * len(boxes), boxes)
+
+    def poses(self, images: Sequence[Picture], boxes: Sequence[Box]) -> list[Pose]:
         """The poses of many people.
 
         Args:
-            images: N pictures (H, W, 3) uint8 RGB; one that shows several people comes as often.
+            images: N pictures; one that shows several people comes as often.
             boxes: N boxes (x, y, width, height) px, one person each.
 
         Raises:
@@ -125,12 +153,12 @@ class PoseEstimator:
         ]
 
     def predict_crops(
-        self, images: Sequence[np.ndarray], centers: np.ndarray, scales: np.ndarray
+        self, images: Sequence[Picture], centers: np.ndarray, scales: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The joints of many people, one per picture.
+        """The joints of many people, one per picture, whose crops are given as MPII gives them.
 
         Args:
-            images: N pictures (H, W, 3) uint8 RGB, of any sizes.
+            images: N pictures of any sizes.
             centers: (N, 2) crop centres, 0-based px.
             scales: (N,) MPII scales, person height / 200 px.
 
@@ -164,11 +192,11 @@ class PoseEstimator:
             points[chosen] = apply_affine(invert_affine(matrices), from_grid(cells))
         return points, scores
 
-    def highest_heatmap(self, image: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray]:
+    def highest_heatmap(self, image: Picture, box: Box) -> tuple[np.ndarray, np.ndarray]:
         """What the network sees in a box, to be drawn.
 
         Args:
-            image: (H, W, 3) uint8 RGB.
+            image: A picture.
             box: (x, y, width, height) px.
 
         Returns:
@@ -203,13 +231,6 @@ def whole(image: np.ndarray) -> Box:
     return 0.0, 0.0, float(width), float(height)
 
 
-def _crops(images: Sequence[np.ndarray], matrices: np.ndarray, size: int) -> np.ndarray:
-    for image in images:
-        _require_picture(image)
-    pairs = zip(images, matrices, strict=True)
-    return np.stack([warp(image, matrix, size=size) for image, matrix in pairs])
-
-
-def _require_picture(image: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(f"a picture must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
+def _crops(images: Sequence[Picture], matrices: np.ndarray, size: int) -> np.ndarray:
+    pairs = zip(map(as_picture, images), matrices, strict=True)
+    return np.stack([warp(picture, matrix, size=size) for picture, matrix in pairs])

@@ -103,6 +103,31 @@ def upright_picture(data: bytes, *, where: str) -> np.ndarray:
     return np.asarray(_to_rgb(ImageOps.exif_transpose(_decode(data, where))))
 
 
+def as_picture(image: np.ndarray | Image.Image) -> np.ndarray:
+    """A picture that a program holds, as (H, W, 3) uint8 RGB.
+
+    Args:
+        image: Such an array, which is handed back as it is; or a Pillow image of any mode, which
+            is turned as its EXIF data say.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if isinstance(image, Image.Image):
+        try:
+            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        except DECODER_ERRORS as error:  # Pillow decodes a file's pixels only now
+            raise ValueError(f"the Pillow image cannot be decoded ({error})") from error
+    if not isinstance(image, np.ndarray):
+        raise ValueError(
+            "a picture must be an array (H, W, 3) uint8 RGB or a Pillow image, got "
+            f"{type(image).__name__}; hourglass.read_picture reads one from a file"
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(f"a picture must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
+    return image
+
+
 def decode_picture(data: bytes, *, where: str) -> np.ndarray:
     """A picture from a file's bytes, pixels as stored; (H, W, 3) uint8 RGB.
 

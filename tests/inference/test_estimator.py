@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.core.config import Config, NetworkConfig
@@ -18,10 +19,13 @@ from hourglass.core.geometry import apply_affine, crop
 from hourglass.core.person import Person
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import MPII
+from hourglass.inference.detection import PeopleDetector
 from hourglass.inference.estimator import BATCH_SIZE, SHIPPED, PoseEstimator, default_model, whole
+from hourglass.media.pictures import read_picture
 from hourglass.modelfiles.runtimes import Runtime
 
 SIZE = 256
+ORIENTATION, TURN_CLOCKWISE = 0x0112, 6
 
 
 class KnownHeatmaps:
@@ -357,6 +361,55 @@ def test_scores_lie_between_0_and_1_however_high_the_peaks(
         assert ((scores >= 0) & (scores <= 1)).all()
 
 
+# Whole pictures.
+
+
+def test_pillow_images_are_pictures_and_stand_upright(
+    dot_finder: Runtime, dotted_person: Callable[..., tuple[Person, np.ndarray]]
+):
+    estimator = PoseEstimator(dot_finder)
+    _, picture = dotted_person(3)
+    expected = estimator(picture)
+    image = Image.fromarray(picture)
+    turned = Image.fromarray(np.rot90(picture).copy())
+    turned.getexif()[ORIENTATION] = TURN_CLOCKWISE
+    for given in (image, image.convert("RGBA"), turned):
+        pose = estimator(given)
+        np.testing.assert_array_equal(pose.points, expected.points)
+        assert pose.box == expected.box
+    grey = estimator(image.convert("L"))
+    np.testing.assert_array_equal(grey.points, estimator(grey_of(picture)).points)
+    points, _ = estimator.predict_crops([turned], np.array([[47.5, 43.5]]), np.array([0.4]))
+    np.testing.assert_array_equal(
+        points, estimator.predict_crops([picture], np.array([[47.5, 43.5]]), np.array([0.4]))[0]
+    )
+
+
+def grey_of(picture: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(picture).convert("L").convert("RGB"))
+
+
+def test_a_pillow_image_that_is_damaged_is_told(dot_finder: Runtime, tmp_path: Path):
+    path = tmp_path / "cut.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"the Pillow image cannot be decoded \("):
+        PoseEstimator(dot_finder)(Image.open(path))
+
+
+def test_everyone_in_a_picture_is_found(dot_finder: Runtime):
+    astronaut = Path(__file__).parents[1] / "pictures" / "astronaut.jpg"
+    picture = read_picture(astronaut)
+    estimator = PoseEstimator(dot_finder)
+    boxes = PeopleDetector()(picture)
+    assert len(boxes) == 1
+    assert [pose.box for pose in estimator.people(picture)] == boxes
+    assert [pose.box for pose in estimator.people(Image.open(astronaut))] == boxes
+    assert estimator.people(np.full((64, 64, 3), 127, np.uint8)) == []
+    with pytest.raises(ValueError, match="got NoneType"):
+        estimator.people(None)
+
+
 # What is refused.
 
 
@@ -367,6 +420,7 @@ def test_scores_lie_between_0_and_1_however_high_the_peaks(
         (np.zeros((40, 30, 4), np.uint8), r"got \(40, 30, 4\) uint8"),
         (np.zeros((40, 30, 3), np.float32), r"got \(40, 30, 3\) float32"),
         (np.zeros((0, 30, 3), np.uint8), r"got \(0, 30, 3\) uint8"),
+        ("photo.jpg", r"or a Pillow image, got str; hourglass.read_picture reads one from a file"),
     ],
 )
 def test_what_is_no_picture_is_refused(dot_finder: Runtime, image: np.ndarray, told: str):
