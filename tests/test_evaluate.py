@@ -134,7 +134,7 @@ def test_pictures_are_taken_as_stored(
     dot_finder: Runtime,
     use_runtime: Callable[[Runtime], None],
 ):
-    # Labels are in pixels as stored: an EXIF rotation must turn neither scores nor targets.
+    # In shards, labels are in pixels as stored: EXIF must turn neither scores nor targets.
     exif = Image.Exif()
     exif[0x0112] = 6
     person, picture = dotted_person(3)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 MIN_SIDE = 16
@@ -47,6 +47,13 @@ DECODER_ERRORS = (
     zlib.error,
 )
 """What Pillow's decoders raise on damaged bytes: each has kinds of its own."""
+
+ORIENTATION = ExifTags.Base.Orientation
+TURNED = frozenset(range(2, 9))
+"""EXIF's orientations of pictures that are stored turned or mirrored."""
+
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""Those in which width and height change places."""
 
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 """JPEG's markers. Pillow passes a file whose end is lost, which other decoders then refuse."""
@@ -137,30 +144,48 @@ def decode_picture(data: bytes, *, where: str) -> np.ndarray:
     return np.asarray(_to_rgb(_decode(data, where)))
 
 
-def to_jpeg(data: bytes, *, where: str) -> Jpeg:
-    """A picture's bytes as RGB JPEG: untouched if they are that already, else converted.
+def picture_size(path: str | Path) -> tuple[int, int]:
+    """Width and height, px, of a picture turned as its EXIF data say; its pixels are not decoded.
 
-    The picture is decoded to its end either way, so that nothing damaged passes. EXIF rotation is
-    not applied: labels are in pixels as stored.
+    Raises:
+        ValueError: As `read_picture`.
+    """
+    try:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                width, height = image.size
+                turned = _orientation(image) in SIDEWAYS
+    except (*DECODER_ERRORS, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: picture cannot be read ({error})") from error
+    return (height, width) if turned else (width, height)
+
+
+def to_jpeg(data: bytes, *, where: str) -> Jpeg:
+    """A picture's bytes as upright RGB JPEG: untouched if they are that already, else converted.
+
+    The picture is decoded to its end either way, so that nothing damaged passes. What EXIF turns is
+    turned: labels are made on upright pictures.
 
     Raises:
         ValueError: As `read_picture`.
     """
     image = _open(data, where)
-    width, height = image.size
-    if image.format == "JPEG" and image.mode == "RGB":
+    if image.format == "JPEG" and image.mode == "RGB" and not _is_turned(image):
+        width, height = image.size
         # All of the data is decoded, so that damage shows, but only every eighth pixel is drawn.
         image.draft(None, (1, 1))
         _load(image, data, where)
         return Jpeg(data, height, width)
     _load(image, data, where)
+    upright = _to_rgb(ImageOps.exif_transpose(image))
     out = io.BytesIO()
-    _to_rgb(image).save(out, "JPEG", quality=JPEG_QUALITY)
-    return Jpeg(out.getvalue(), height, width)
+    upright.save(out, "JPEG", quality=JPEG_QUALITY)
+    return Jpeg(out.getvalue(), upright.height, upright.width)
 
 
 def cut_jpeg(data: bytes, regions: Sequence[Region], *, where: str) -> list[Jpeg]:
-    """Parts of a picture as RGB JPEGs, pixels one to one; the picture is decoded once.
+    """Parts of an upright picture as RGB JPEGs, pixels one to one; it is decoded once.
 
     An RGB JPEG's parts are encoded by its own tables and chroma sampling: where a region begins and
     ends at multiples of `JPEG_BLOCK`, or at the picture's end, hardly a number of them changes.
@@ -169,12 +194,24 @@ def cut_jpeg(data: bytes, regions: Sequence[Region], *, where: str) -> list[Jpeg
         ValueError: As `read_picture`.
     """
     image = _decode(data, where)
+    if _is_turned(image):
+        image = ImageOps.exif_transpose(image)
     options, pixels = _encoding(image), _to_rgb(image)
     parts = []
     for region in regions:
         height, width = region.bottom - region.top, region.right - region.left
         parts.append(Jpeg(_encoded(pixels.crop(region), options), height, width))
     return parts
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says that the picture, as stored, is turned or mirrored."""
+    return _orientation(image) in TURNED
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """EXIF's, without decoding pixels as PNG's own method would."""
+    return Image.Image.getexif(image).get(ORIENTATION)
 
 
 def _encoded(image: Image.Image, options: dict[str, Any]) -> bytes:

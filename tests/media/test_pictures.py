@@ -20,9 +20,11 @@ from hourglass.media.pictures import (
     Region,
     cut_jpeg,
     decode_picture,
+    picture_size,
     read_bytes,
     read_picture,
     to_jpeg,
+    upright_picture,
 )
 
 HEIGHT, WIDTH = 48, 64
@@ -167,11 +169,53 @@ def test_an_rgb_jpeg_is_left_untouched(options: dict[str, Any]):
     assert (jpeg.height, jpeg.width) == (HEIGHT, WIDTH)
 
 
-def test_a_jpeg_stays_as_it_is_stored_whatever_its_exif_says():
-    data = encode(noise(), "JPEG", exif=turned(6))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_what_exif_turns_is_turned(kind: str, orientation: int, tmp_path: Path):
+    data = encode(gradient(), kind, exif=turned(orientation))
     jpeg = to_jpeg(data, where="turned.jpg")
-    assert jpeg.encoded == data
-    assert (jpeg.height, jpeg.width) == (HEIGHT, WIDTH)
+    upright = upright_picture(data, where="turned.jpg")
+    assert (jpeg.height, jpeg.width) == upright.shape[:2]
+    stored = decode_picture(jpeg.encoded, where="stored.jpg")
+    assert np.abs(stored.astype(int) - upright).max() < 12
+    np.testing.assert_array_equal(upright_picture(jpeg.encoded, where="stored.jpg"), stored)
+    (tmp_path / "turned").write_bytes(data)
+    assert picture_size(tmp_path / "turned") == (jpeg.width, jpeg.height)
+
+
+def test_an_upright_jpeg_with_exif_is_left_untouched():
+    data = encode(noise(), "JPEG", exif=turned(1))
+    assert to_jpeg(data, where="upright.jpg").encoded == data
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_broken_exif_turns_nothing(tmp_path: Path):
+    exif = b"Exif\0\0II*\0\xff\xff\xff\xff"
+    data = encode(noise(), "JPEG", exif=exif)
+    assert to_jpeg(data, where="broken.jpg").encoded == data
+    (tmp_path / "broken.jpg").write_bytes(data)
+    assert picture_size(tmp_path / "broken.jpg") == (WIDTH, HEIGHT)
+
+
+def test_parts_are_cut_of_the_upright_picture():
+    picture = np.zeros((96, 160, 3), np.uint8)
+    picture[:32, 128:] = 255  # upper right as stored, lower right once turned clockwise
+    data = encode(picture, "JPEG", exif=turned(6))
+    white, black = cut_jpeg(
+        data, [Region(64, 128, 96, 160), Region(0, 0, 64, 128)], where="turned.jpg"
+    )
+    assert (white.height, white.width, black.height, black.width) == (32, 32, 128, 64)
+    assert decode_picture(white.encoded, where="white").min() > 240
+    assert decode_picture(black.encoded, where="black").max() < 15
+
+
+def test_a_size_of_what_is_no_picture(tmp_path: Path):
+    path = tmp_path / "notes.jpg"
+    path.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}: picture cannot be read"):
+        picture_size(path)
+    with pytest.raises(ValueError, match="picture cannot be read"):
+        picture_size(tmp_path / "missing.jpg")
 
 
 def pillow_reads(data: bytes) -> bool:
