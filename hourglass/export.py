@@ -8,17 +8,19 @@ import click
 from loguru import logger
 
 from hourglass.console import PATH, command, model_option, quiet_stderr
+from hourglass.exporting.choices import ENDINGS, QUANTIZATIONS, Choices, default_output
 from hourglass.inference.estimator import default_model
 from hourglass.modelfiles.metadata import HEATMAPS, OUTPUTS
-
-FORMATS = ("saved-model", "onnx", "litert")
-QUANTIZATIONS = ("float16", "int8")
 
 
 @click.command()
 @model_option
 @click.option(
-    "--format", "kind", type=click.Choice(FORMATS), required=True, help="What runs the export."
+    "--format",
+    "kind",
+    type=click.Choice(list(ENDINGS)),
+    required=True,
+    help="What runs the export.",
 )
 @click.option(
     "--outputs",
@@ -63,7 +65,6 @@ def main(
     model = model or default_model()
     with quiet_stderr():
         from hourglass.data.shards import find_shards
-        from hourglass.exporting.choices import Choices, default_output
         from hourglass.exporting.formats import export_model
         from hourglass.exporting.parity import compare, format_parity
 

@@ -22,7 +22,7 @@ from hourglass.core.geometry import from_grid
 from hourglass.core.skeleton import MPII
 from hourglass.data.datasets import validation_dataset
 from hourglass.data.people import load_people
-from hourglass.export import FORMATS, QUANTIZATIONS, main
+from hourglass.export import main
 from hourglass.exporting.choices import ENDINGS, Choices, default_output
 from hourglass.exporting.formats import (
     CALIBRATION_PEOPLE,
@@ -87,7 +87,7 @@ def shape(sides: Any) -> tuple[int | None, ...]:
     return tuple(None if side in ("batch", -1, None) else int(side) for side in sides)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ENDINGS)
 def test_a_heatmaps_export_takes_any_number_of_uint8_crops(kind: str, exported: Exported):
     assert input_and_output(exported(kind)) == [
         ("image", np.uint8, (None, 32, 32, 3)),
@@ -95,7 +95,7 @@ def test_a_heatmaps_export_takes_any_number_of_uint8_crops(kind: str, exported: 
     ]
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ENDINGS)
 def test_a_keypoints_export_of_a_fixed_batch_takes_that_many(kind: str, exported: Exported):
     assert input_and_output(exported(kind, outputs="keypoints", batch=2)) == [
         ("image", np.uint8, (2, 32, 32, 3)),
@@ -115,7 +115,7 @@ def texts_inside(path: Path) -> dict[str, str]:
     return {file.name: file.read_text() for file in (path / "assets.extra").iterdir()}
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ENDINGS)
 def test_an_export_says_what_it_is(kind: str, exported: Exported, original: KerasRuntime):
     for choices in ({}, {"outputs": "keypoints", "batch": 2}):
         texts = texts_inside(exported(kind, **choices))
@@ -171,7 +171,7 @@ def test_keypoints_are_this_projects_own_decoding():
     np.testing.assert_array_equal(found[..., 2], scores)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ENDINGS)
 def test_a_keypoints_export_decodes_as_this_project_does(
     kind: str, exported: Exported, crops: np.ndarray, expected_keypoints: np.ndarray
 ):
@@ -343,7 +343,7 @@ def quick_writers(monkeypatch: pytest.MonkeyPatch) -> None:
             path.mkdir()
             (path / "saved_model.pb").write_text("new")
 
-    monkeypatch.setattr("hourglass.exporting.formats._WRITERS", dict.fromkeys(FORMATS, write))
+    monkeypatch.setattr("hourglass.exporting.formats._WRITERS", dict.fromkeys(ENDINGS, write))
     monkeypatch.setattr("hourglass.exporting.formats.serving_function", lambda *_, **__: None)
 
 
@@ -351,7 +351,7 @@ def content(path: Path) -> str:
     return (path / "saved_model.pb" if path.is_dir() else path).read_text()
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ENDINGS)
 def test_an_existing_export_is_replaced_by_force_only(kind: str, model: Path, quick_writers: None):
     output = default_output(model, kind)
     assert output.name == "micro" + ENDINGS[kind]
@@ -428,7 +428,7 @@ def test_wrong_arguments_are_told_in_one_line(
 
 def test_a_name_with_dots_keeps_them(model: Path, quick_writers: None):
     dotted = Path(shutil.copy(model, "hg4.v2.keras"))
-    for kind in FORMATS:
+    for kind in ENDINGS:
         output = default_output(dotted, kind)
         assert output.name == "hg4.v2" + ENDINGS[kind]
         export_model(dotted, output, Choices(kind))
@@ -455,10 +455,3 @@ def test_missing_packages_are_told(
     assert "pip install tf2onnx onnx onnxruntime" in error_of(
         main, "--model", model, "--format", "onnx"
     )
-
-
-def test_the_command_offers_what_exporting_can():
-    from hourglass.exporting.formats import formats as exporting
-
-    assert set(FORMATS) == set(ENDINGS)
-    assert QUANTIZATIONS == exporting.QUANTIZATIONS

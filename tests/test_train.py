@@ -178,12 +178,12 @@ import os, signal, sys
 import tensorflow as tf
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
-from hourglass.training import callbacks
+from hourglass.training.callbacks.non_finite import StopOnNonFinite
 from hourglass.core.config import PRESETS, from_json
 from hourglass.train import main
 
 PRESETS["tiny"] = from_json(open(sys.argv[1]).read(), where=sys.argv[1])
-real, steps = callbacks.StopOnNonFinite.on_train_batch_end, []
+real, steps = StopOnNonFinite.on_train_batch_end, []
 
 def on_train_batch_end(self, batch, logs=None):
     real(self, batch, logs)
@@ -191,7 +191,7 @@ def on_train_batch_end(self, batch, logs=None):
     if len(steps) == 5:  # the second of three steps of the second epoch
         os.kill(os.getpid(), signal.SIGKILL)
 
-callbacks.StopOnNonFinite.on_train_batch_end = on_train_batch_end
+StopOnNonFinite.on_train_batch_end = on_train_batch_end
 main(["--preset", "tiny", "--run", "micro", *sys.argv[2:]])
 """
 
@@ -371,20 +371,20 @@ cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
-from hourglass.training import callbacks
+from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.core.config import from_json
 from hourglass.training.devices import find_devices
-from hourglass.train import train
+from hourglass.training.run import train
 
 config = from_json(open(sys.argv[1]).read(), where=sys.argv[1])
 losses = []
-real = callbacks.ShowProgress.on_train_batch_end
+real = ShowProgress.on_train_batch_end
 
 def on_train_batch_end(self, batch, logs=None):
     losses.append(float(logs["loss"]))
     real(self, batch, logs)
 
-callbacks.ShowProgress.on_train_batch_end = on_train_batch_end
+ShowProgress.on_train_batch_end = on_train_batch_end
 replicas = []
 for count in (1, 2):
     devices = find_devices([f"CPU:{number}" for number in range(count)])
@@ -546,6 +546,7 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     asked: list[Any] = []
 
     def fake(config: Config, data: str, **where: Any) -> Run:
+        assert where.pop("devices").replicas >= 1
         asked.append((config, data, where))
         return Run(where["folder"], where["board"], TrainingState(4, 61.25, 3), 12.3)
 

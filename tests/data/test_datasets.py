@@ -345,7 +345,7 @@ def test_only_a_window_is_decoded_and_nothing_changes(
         matrix = geometry.crop_matrix(np.array(center), scale, size=SIZE, rotation=rotation)
         ours = crop_from_jpeg(encoded, matrix)
         with monkeypatch.context() as patch:
-            patch.setattr(preprocess, "window", everything)
+            patch.setattr("hourglass.data.crops.window", everything)
             whole = crop_from_jpeg(encoded, matrix)
         # A sampling place may round to its other side, as its way from the window is another.
         apart = abs(ours.astype(int) - whole)

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from scipy.io import savemat
 
 from hourglass.core.skeleton import MPII
-from tools import lsp
+from hourglass.data.readers import lsp
 
 # One person in the download's order; every joint has its own place, so that no two can be swapped
 # without being seen.
@@ -236,9 +236,9 @@ def test_the_projects_lists_are_the_default_for_lsp_extended() -> None:
 
     parts = lsp.choose_split(download)
 
-    docs = Path(__file__).resolve().parents[2] / "docs"
+    splits = lsp.SPLITS
     assert parts == {
-        part: tuple((docs / f"lspet_{part}.txt").read_text(encoding="utf-8").splitlines())
+        part: tuple((splits / f"lspet_{part}.txt").read_text(encoding="utf-8").splitlines())
         for part in ("train", "validation")
     }
 

@@ -23,7 +23,8 @@ from hourglass.data.datasets import validation_dataset
 from hourglass.data.people import load_people
 from hourglass.modelfiles.keras_file import TrainingState, load_training
 from hourglass.networks.hourglass import build_network
-from hourglass.training import callbacks
+from hourglass.training.callbacks import checkpoint as checkpoint_room
+from hourglass.training.callbacks import throughput
 from hourglass.training.callbacks.averaging import AverageWeights
 from hourglass.training.callbacks.board import draw_panels
 from hourglass.training.callbacks.checkpoint import Checkpoint
@@ -75,7 +76,7 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path, loss: float)
 
 def test_speed_is_people_per_second_and_the_share_waited(monkeypatch: pytest.MonkeyPatch):
     now = [100.0]
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now[0])
     clock: Any = SimpleNamespace(waited=7.0)
     callback = Throughput(600, clock)
     for seconds, waited, rate, share in ((20, 5, 30, 0.25), (10, 0, 60, 0), (5, 80, 120, 1)):
@@ -353,14 +354,14 @@ def test_a_kill_between_two_files_loses_nothing(
     # history.csv and best.keras may be an epoch ahead; last.keras alone says where the run stands.
     callback = checkpoint()
     callback.on_epoch_end(0, logs_of(10.0))
-    real_save = callbacks.save_model
+    real_save = checkpoint_room.save_model
 
     def killed(path: Path, *arguments: Any, **options: Any) -> None:
         if path.name == LAST:
             raise KeyboardInterrupt
         real_save(path, *arguments, **options)
 
-    monkeypatch.setattr(callbacks, "save_model", killed)
+    monkeypatch.setattr(checkpoint_room, "save_model", killed)
     with pytest.raises(KeyboardInterrupt):
         callback.on_epoch_end(1, logs_of(20.0))
     monkeypatch.undo()
