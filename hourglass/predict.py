@@ -133,7 +133,7 @@ def main(
     frames, failed = predict_films(films, estimator, locate, drawn=drawn, look=look, **choices)
     failures += failed
     try:
-        outputs.write([*found, *frames])
+        outputs.write([*found, *frames], estimator.skeleton)
     except ValueError as error:
         failures.append(str(error))
     done = [f"{len(found)} of {len(pictures)} pictures"] if pictures else []

@@ -12,6 +12,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from hourglass.core.skeleton import MPII, Skeleton
+
 FILE = "config.json"
 """Name of the file in a run's folder that holds its configuration."""
 
@@ -216,13 +218,50 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """All choices of one run."""
+    """All choices of one run.
+
+    Raises:
+        ValueError: If the network has not one heatmap for each of the skeleton's joints.
+    """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    skeleton: Skeleton = MPII
 
+    def __post_init__(self) -> None:
+        joints = len(self.skeleton.joints)
+        if self.network.joints != joints:
+            raise ValueError(
+                f"NetworkConfig.joints is {self.network.joints}, it must be {joints}: skeleton "
+                f"{self.skeleton.name!r} has as many"
+            )
+
+    def with_skeleton(self, skeleton: Skeleton) -> Config:
+        """The same choices for another skeleton, with as many heatmaps as it has joints.
+
+        Without mirror pairs nothing is flipped in training: nobody knows how joints would swap.
+        """
+        flips = self.augment.flip_probability if skeleton.mirrors else 0.0
+        return dataclasses.replace(
+            self,
+            network=dataclasses.replace(self.network, joints=len(skeleton.joints)),
+            augment=dataclasses.replace(self.augment, flip_probability=flips),
+            skeleton=skeleton,
+        )
+
+
+SECTIONS: dict[str, Any] = {
+    "network": NetworkConfig,
+    "data": DataConfig,
+    "augment": AugmentConfig,
+    "train": TrainConfig,
+}
+"""The sections of choices, by their names in a `Config` and in its JSON."""
+
+SKELETON = "skeleton"
+"""The section that says what the joints are; files from before there were several lack it."""
 
 PRESETS: dict[str, Config] = {
     "hg1": Config(NetworkConfig(stacks=1)),
@@ -266,7 +305,8 @@ def preset(name: str) -> Config:
 
 def to_json(config: Config) -> str:
     """`config` as indented JSON text."""
-    return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
+    sections = {name: dataclasses.asdict(getattr(config, name)) for name in SECTIONS}
+    return json.dumps({**sections, SKELETON: config.skeleton.to_dict()}, indent=2) + "\n"
 
 
 def from_json(text: str, *, where: str) -> Config:
@@ -281,12 +321,16 @@ def from_json(text: str, *, where: str) -> Config:
     """
     try:
         sections = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error})") from error
-    kinds = {entry.name: entry.default_factory for entry in dataclasses.fields(Config)}
-    if not isinstance(sections, dict) or set(sections) != set(kinds):
-        raise ValueError(f"{where}: not a configuration, its sections must be {', '.join(kinds)}")
+    if not isinstance(sections, dict) or set(sections) - {SKELETON} != set(SECTIONS):
+        names = ", ".join((*SECTIONS, SKELETON))
+        raise ValueError(f"{where}: not a configuration, its sections must be {names}")
+    skeleton = sections.pop(SKELETON, None)
     try:
-        return Config(**{name: kinds[name](**values) for name, values in sections.items()})  # type: ignore[operator]
+        return Config(
+            **{name: kind(**sections[name]) for name, kind in SECTIONS.items()},
+            skeleton=MPII if skeleton is None else Skeleton.from_dict(skeleton, where=SKELETON),
+        )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error

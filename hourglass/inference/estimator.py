@@ -27,7 +27,7 @@ from hourglass.core.geometry import (
     warp,
 )
 from hourglass.core.pose import Box, Pose
-from hourglass.core.skeleton import MPII
+from hourglass.core.skeleton import Skeleton
 from hourglass.inference.detection import PeopleDetector
 from hourglass.media.pictures import as_picture
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
@@ -53,10 +53,14 @@ class PoseEstimator:
 
     Args:
         runtime: The network.
-        flip_test: Average the heatmaps of each crop and of its mirror image.
+        flip_test: Average the heatmaps of each crop and of its mirror image; only for a skeleton
+            that mirrors.
         refine: How `decode_heatmaps` refines; default: as the model's configuration says.
         calibrated: Turn the peaks' heights into scores by the model's calibration, if it has one:
-            the share of keypoints so scored that lie within PCKh@0.5. Else scores are heights.
+            the share of keypoints so scored that are right. Else scores are heights.
+
+    Raises:
+        ValueError: If a flip test is asked for and the skeleton has no mirror pairs.
     """
 
     def __init__(
@@ -69,11 +73,21 @@ class PoseEstimator:
     ) -> None:
         self._runtime = runtime
         self._turn = threading.Lock()  # LiteRT's interpreters serve one thread at a time
+        if flip_test and not runtime.config.skeleton.mirrors:
+            raise ValueError(
+                f"skeleton {runtime.config.skeleton.name!r} has no left and right joints, so its "
+                "mirror image cannot be averaged in: leave the flip test out"
+            )
         self._detector: PeopleDetector | None = None
         self._flip_test = flip_test
         self._refine: Any = refine or runtime.config.data.refine
         kind = FLIP_TEST if flip_test else PLAIN
         self._calibration = runtime.calibrations.get(kind) if calibrated else None
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """What the joints of all poses are."""
+        return self._runtime.config.skeleton
 
     @property
     def calibrated(self) -> bool:
@@ -148,7 +162,7 @@ class PoseEstimator:
         scales = np.array([scale for _, scale in crops])
         points, scores = self.predict_crops(images, centers, scales)
         return [
-            Pose(points=points[person], scores=scores[person], skeleton=MPII, box=box)
+            Pose(points=points[person], scores=scores[person], skeleton=self.skeleton, box=box)
             for person, box in enumerate(boxes)
         ]
 
@@ -163,7 +177,7 @@ class PoseEstimator:
             scales: (N,) MPII scales, person height / 200 px.
 
         Returns:
-            Points (N, 16, 2) float32 in pixels of their pictures, and scores (N, 16) float32 in
+            Points (N, J, 2) float32 in pixels of their pictures, and scores (N, J) float32 in
             [0, 1].
 
         Raises:
@@ -216,7 +230,7 @@ class PoseEstimator:
             if not self._flip_test:
                 return heatmaps
             mirrored = self._runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
-        return (heatmaps + mirrored[:, :, ::-1, MPII.flip_order]) / 2
+        return (heatmaps + mirrored[:, :, ::-1, self.skeleton.flip_order]) / 2
 
 
 def default_model(folder: Path = Path("models")) -> Path:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +19,26 @@ import numpy as np
 
 from hourglass.core.files import write_file
 from hourglass.core.pose import Pose
-from hourglass.core.skeleton import MPII
+from hourglass.core.skeleton import COCO, MPII, Skeleton
 from hourglass.media.targets import drawn_names, make_folder, refuse_existing, refuse_shared
 
 DIGITS = 3
 """Decimals of coordinates and scores in text made for others: a thousandth of a pixel."""
 
 COCO_CATEGORY = 1
-COCO_JOINTS: tuple[str | None, ...] = (
-    *(None,) * 5,
-    *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist"),
-    *("right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle"),
-    "right_ankle",
-)
-"""COCO's 17 keypoints; nose, eyes and ears are not among ours, and are given as 0, 0, 0."""
+FEET = ("big_toe", "small_toe", "heel")
 
-OPENPOSE_JOINTS: tuple[str | None, ...] = (
-    *(None, "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder"),
-    *("left_elbow", "left_wrist", "pelvis", "right_hip", "right_knee", "right_ankle"),
-    *("left_hip", "left_knee", "left_ankle"),
-    *(None,) * 10,
+OPENPOSE = Skeleton.of_names(
+    "openpose",
+    (
+        *("nose", "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder"),
+        *("left_elbow", "left_wrist", "pelvis", "right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear"),
+        *(f"left_{part}" for part in FEET),
+        *(f"right_{part}" for part in FEET),
+    ),
 )
-"""OpenPose's BODY_25; what is not among ours (nose, eyes, ears, feet) is 0, 0, 0, as there."""
+"""OpenPose's BODY_25; its neck is the middle of the shoulders, so by our name the thorax."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,16 +78,21 @@ def to_json(found: Iterable[Found]) -> str:
     return json.dumps([one.to_dict() for one in found], indent=1) + "\n"
 
 
-def to_csv(found: Iterable[Found]) -> str:
-    """A row per person: picture, frame, box, score, then x, y and score of each joint."""
+def to_csv(found: Iterable[Found], skeleton: Skeleton = MPII) -> str:
+    """A row per person: picture, frame, box, score, then x, y and score of each joint.
+
+    Args:
+        found: People whose joints are all `skeleton`'s.
+        skeleton: Names the columns, where nobody was found, too.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    joints = [f"{name}_{part}" for name in MPII.joints for part in ("x", "y", "score")]
+    joints = [f"{name}_{part}" for name in skeleton.joints for part in ("x", "y", "score")]
     box = [f"box_{part}" for part in ("x", "y", "width", "height")]
     writer.writerow(["image", "frame", "person", *box, "score", *joints])
     for one in found:
         for number, pose in enumerate(one.poses):
-            values = np.round([*pose.box, pose.score, *_flat(pose, MPII.joints)], DIGITS)
+            values = np.round([*pose.box, pose.score, *_flat(pose)], DIGITS)
             frame = "" if one.frame is None else one.frame
             writer.writerow([one.image, frame, number, *values])
     return out.getvalue()
@@ -103,7 +107,7 @@ def to_coco(found: Iterable[Found]) -> str:
     entries = []
     for one in found:
         for pose in one.poses:
-            keypoints = _flat(pose, COCO_JOINTS)
+            keypoints = _flat(pose.to(COCO))
             entries.append(
                 {
                     "image_id": _image_id(one),
@@ -129,7 +133,7 @@ def to_openpose(found: Found) -> str:
     people = [
         {
             "person_id": [-1],
-            "pose_keypoints_2d": [round(value, DIGITS) for value in _flat(pose, OPENPOSE_JOINTS)],
+            "pose_keypoints_2d": [round(value, DIGITS) for value in _flat(pose.to(OPENPOSE))],
             **{f"{part}_keypoints_2d": [] for part in ("face", "hand_left", "hand_right")},
         }
         for pose in found.poses
@@ -137,16 +141,9 @@ def to_openpose(found: Found) -> str:
     return json.dumps({"version": 1.3, "people": people}) + "\n"
 
 
-def _flat(pose: Pose, joints: Sequence[str | None]) -> list[float]:
-    """x, y, score of each joint in turn; zeros for one that the skeleton lacks."""
-    values: list[float] = []
-    for name in joints:
-        if name is None:
-            values += [0.0, 0.0, 0.0]
-        else:
-            place = pose.skeleton.index(name)
-            values += [*map(float, pose.points[place]), float(pose.scores[place])]
-    return values
+def _flat(pose: Pose) -> list[float]:
+    """x, y, score of each joint in turn."""
+    return np.column_stack([pose.points, pose.scores]).astype(float).ravel().tolist()
 
 
 def format_pose(found: Found, drawn: Path | None) -> str:
@@ -205,13 +202,18 @@ class Outputs:
         there = sorted(self.openpose.glob("*_keypoints.json")) if self.openpose else []
         refuse_existing([*targets, *there], force)
 
-    def write(self, found: Sequence[Found]) -> None:
+    def write(self, found: Sequence[Found], skeleton: Skeleton = MPII) -> None:
         """Writes them.
+
+        Args:
+            found: People whose joints are all `skeleton`'s.
+            skeleton: The model's.
 
         Raises:
             ValueError: If one cannot be written.
         """
-        formats = ((self.json, to_json), (self.csv, to_csv), (self.coco, to_coco))
+        named_columns = partial(to_csv, skeleton=skeleton)
+        formats = ((self.json, to_json), (self.csv, named_columns), (self.coco, to_coco))
         for path, to_text in formats:
             if path:
                 write_file(path, to_text(found))

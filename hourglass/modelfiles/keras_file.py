@@ -19,9 +19,9 @@ import numpy as np
 
 from hourglass.core import calibration
 from hourglass.core.calibration import Calibration
-from hourglass.core.config import Config, to_json
+from hourglass.core.config import Config, from_json, to_json
 from hourglass.core.files import replacing
-from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX, parse_config
+from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX
 from hourglass.networks.hourglass import build_network
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -84,11 +84,11 @@ def read_config(path: str | Path) -> Config:
     """The configuration inside a model file.
 
     Raises:
-        ValueError: If the file is missing, no model of this project, or for other joints.
+        ValueError: If the file is missing or no model of this project.
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: no such model file")
-    return parse_config(_text(path, CONFIG_MEMBER), where=str(path))
+    return from_json(_text(path, CONFIG_MEMBER), where=str(path))
 
 
 def read_calibrations(path: str | Path) -> dict[str, Calibration]:

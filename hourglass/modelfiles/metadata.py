@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from hourglass.core import calibration, config
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config
-from hourglass.core.skeleton import MPII
 
 SUFFIX = ".keras"
 """The ending of model files that are no exports."""
@@ -58,8 +57,8 @@ def to_texts(metadata: Metadata) -> dict[str, str]:
         "outputs": metadata.outputs,
         metadata.outputs: OUTPUTS[metadata.outputs],
         "batch": metadata.batch,
-        "joints": MPII.joints,
-        "bones": MPII.bones,
+        "joints": metadata.config.skeleton.joints,
+        "bones": metadata.config.skeleton.bones,
     }
     return {
         CONFIG_MEMBER: config.to_json(metadata.config),
@@ -89,23 +88,8 @@ def from_texts(texts: Mapping[str, str], *, where: str) -> Metadata:
     if outputs not in OUTPUTS:
         raise ValueError(f"{where}: outputs is {outputs!r}, it must be one of {tuple(OUTPUTS)}")
     return Metadata(
-        config=parse_config(texts[CONFIG_MEMBER], where=where),
+        config=config.from_json(texts[CONFIG_MEMBER], where=where),
         calibrations=calibration.from_json(texts[CALIBRATION_MEMBER], where=where),
         outputs=outputs,
         batch=batch,
     )
-
-
-def parse_config(text: str, *, where: str) -> Config:
-    """The configuration of a model for this project's skeleton.
-
-    Raises:
-        ValueError: If the text is no configuration, or one for other joints; names `where`.
-    """
-    parsed = config.from_json(text, where=where)
-    joints = parsed.network.joints
-    if joints != len(MPII.joints):
-        raise ValueError(
-            f"{where}: the model has {joints} joints, skeleton {MPII.name!r} has {len(MPII.joints)}"
-        )
-    return parsed

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hourglass.core.boxes import require_overlap
 from hourglass.core.pose import Box
-from hourglass.core.skeleton import MPII
 from hourglass.inference.estimator import PoseEstimator, whole
 from hourglass.media.drawing import MIN_SCORE
 from hourglass.media.pictures import NoPictureError, upright_picture
@@ -63,9 +62,14 @@ def make_app(estimator: PoseEstimator) -> Starlette:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"))
 
     async def skeleton(request: Request) -> Response:
-        colours = [list(colour) for colour in MPII.colours]
+        colours = [list(colour) for colour in estimator.skeleton.colours]
         return JSONResponse(
-            {"joints": MPII.joints, "bones": MPII.bones, "colours": colours, "min_score": MIN_SCORE}
+            {
+                "joints": estimator.skeleton.joints,
+                "bones": estimator.skeleton.bones,
+                "colours": colours,
+                "min_score": MIN_SCORE,
+            }
         )
 
     async def pose(request: Request) -> Response:

@@ -20,6 +20,7 @@ from hourglass.core.config import (
     preset,
     to_json,
 )
+from hourglass.core.skeleton import COCO, MPII, Skeleton
 
 INF, NAN = float("inf"), float("nan")
 
@@ -221,6 +222,7 @@ def test_every_changed_value_comes_back_from_json():
             xla="on",
             seed=11,
         ),
+        Skeleton("hand", tuple("abcde"), reference="torso", torso=(0, 1)),
     )
     for section in ("network", "data", "augment", "train"):
         for name, value in dataclasses.asdict(getattr(Config(), section)).items():
@@ -277,3 +279,37 @@ def test_a_wrong_file_is_named_with_its_fault(text: str, message: str):
 
 def test_a_whole_number_is_a_float_in_json():
     assert from_json(changed("data", sigma=2), where="here").data == DataConfig(sigma=2.0)
+
+
+# The skeleton.
+
+
+def test_a_configuration_from_before_there_were_skeletons_is_mpiis():
+    sections = json.loads(to_json(Config()))
+    del sections["skeleton"]
+    assert from_json(json.dumps(sections), where="here") == Config()
+    assert Config().skeleton == MPII
+
+
+def test_another_skeleton_changes_the_number_of_heatmaps():
+    config = preset("hg2").with_skeleton(COCO)
+    assert (config.network.joints, config.skeleton) == (17, COCO)
+    assert config.augment.flip_probability == 0.5
+    assert from_json(to_json(config), where="here") == config
+
+
+def test_without_mirror_pairs_nothing_is_flipped():
+    corners = Skeleton.of_names("door", ("1", "2", "3", "4"))
+    assert preset("hg2").with_skeleton(corners).augment.flip_probability == 0
+
+
+def test_heatmaps_must_be_as_many_as_joints():
+    with pytest.raises(ValueError, match=r"joints is 16, it must be 17: skeleton 'coco' has"):
+        Config(skeleton=COCO)
+
+
+def test_a_wrong_skeleton_in_a_configuration_is_named():
+    sections = json.loads(to_json(Config()))
+    sections["skeleton"]["bones"] = [[0, 99]]
+    with pytest.raises(ValueError, match=r"^here: skeleton: skeleton 'mpii': bones has"):
+        from_json(json.dumps(sections), where="here")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hourglass.core.pose import Pose
-from hourglass.core.skeleton import LEFT, MPII, RIGHT, Skeleton
+from hourglass.core.skeleton import COCO, H36M, LEFT, LSP, MPII, RIGHT, Skeleton
 
 STICK = Skeleton(
     name="stick",
@@ -103,3 +103,61 @@ def test_arrays_must_have_the_skeletons_joints(
 def test_a_pose_cannot_be_changed(pose: Pose):
     with pytest.raises(dataclasses.FrozenInstanceError):
         pose.scores = np.ones(3)
+
+
+# On another skeleton.
+
+
+@pytest.fixture
+def numbered() -> Pose:
+    """Joint j of MPII at (j, 10 j), scored (j + 1) / 16."""
+    numbers = np.arange(16, dtype=np.float32)
+    points = np.stack([numbers, 10 * numbers], axis=-1)
+    return Pose(points, (numbers + 1) / 16, MPII, (1.0, 2.0, 3.0, 4.0), id=7)
+
+
+def test_joints_of_one_name_keep_their_places(numbered: Pose):
+    coco = numbered.to(COCO)
+    assert coco.points[COCO.index("left_wrist")].tolist() == [15, 150]
+    assert coco.scores[COCO.index("left_wrist")] == 1
+    assert (coco.skeleton, coco.box, coco.id) == (COCO, numbered.box, 7)
+
+
+def test_joints_that_cannot_be_made_are_scored_0(numbered: Pose):
+    coco = numbered.to(COCO)
+    faces = [COCO.index(name) for name in ("nose", "left_eye", "right_ear")]
+    assert coco.scores[faces].tolist() == [0, 0, 0]
+    assert coco.points[faces].tolist() == [[0, 0]] * 3
+
+
+def test_midpoints_are_made_with_the_lower_score(numbered: Pose):
+    back = numbered.to(COCO).to(MPII)
+    pelvis, thorax = MPII.index("pelvis"), MPII.index("thorax")
+    assert back.points[pelvis].tolist() == [2.5, 25]
+    assert back.scores[pelvis] == pytest.approx(3 / 16)
+    assert back.points[thorax].tolist() == [12.5, 125]
+    assert back.scores[MPII.index("head_top")] == 0
+
+
+def test_a_midpoint_of_midpoints(numbered: Pose):
+    spine = numbered.to(LSP).to(H36M).points[H36M.index("spine")]
+    assert spine.tolist() == [(2.5 + 12.5) / 2, (25 + 125) / 2]
+
+
+def test_a_joints_own_place_comes_before_a_midpoint(numbered: Pose):
+    assert numbered.to(H36M).points[H36M.index("pelvis")].tolist() == [6, 60]
+
+
+def test_names_are_one_whatever_their_spelling(numbered: Pose):
+    other = Skeleton.of_names("other", ("LWrist", "wrist_R", "Left Hip", "neck"))
+    assert numbered.to(other).points[:, 0].tolist() == [15, 10, 3, 8]
+
+
+def test_the_same_skeleton_is_the_same_pose(numbered: Pose):
+    assert numbered.to(MPII) is numbered
+
+
+def test_an_id_goes_to_json_and_back(numbered: Pose):
+    values = numbered.to_dict()
+    assert values["id"] == 7
+    assert Pose.from_dict(values, skeleton=MPII).id == 7

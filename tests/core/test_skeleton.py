@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hourglass.core.skeleton import LEFT, MIDDLE, MPII, RIGHT, Skeleton
+from hourglass.core.skeleton import (
+    COCO,
+    H36M,
+    LEFT,
+    LSP,
+    MIDDLE,
+    MPII,
+    RIGHT,
+    SKELETONS,
+    Skeleton,
+    mirror_pairs_of,
+    read_skeleton,
+    side_of,
+)
 
 MPII_JOINTS = {
     0: "right_ankle",
@@ -132,7 +147,7 @@ def test_an_index_that_is_no_joint_is_refused(field: str, pair: tuple[int, int])
         make_skeleton(**{field: (pair,)})
 
 
-@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("count", [1, 3])
 def test_there_must_be_one_colour_per_bone(count: int):
     with pytest.raises(
         ValueError, match=rf"skeleton 'stick': {count} colours for 2 bones, one per bone is needed"
@@ -143,3 +158,146 @@ def test_there_must_be_one_colour_per_bone(count: int):
 def test_a_skeleton_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         MPII.name = "coco"
+
+
+# Skeletons as data.
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS.keys())
+def test_a_built_in_skeleton_is_sound(skeleton: Skeleton):
+    assert {"mpii": 16, "coco": 17, "lsp": 14, "h36m": 17}[skeleton.name] == len(skeleton.joints)
+    assert skeleton.mirrors
+    assert skeleton.mirror_pairs == Skeleton.of_names("x", skeleton.joints).mirror_pairs
+    grouped = [joint for _, joints in skeleton.groups for joint in joints]
+    assert sorted(grouped) == skeleton.counted.tolist()
+    connected = {joint for bone in skeleton.bones for joint in bone}
+    assert connected == set(range(len(skeleton.joints)))
+
+
+def test_published_joint_numbers():
+    assert [COCO.index(name) for name in ("nose", "left_shoulder", "right_ankle")] == [0, 5, 16]
+    assert [LSP.index(name) for name in ("right_ankle", "right_wrist", "head_top")] == [0, 6, 13]
+    assert [H36M.index(name) for name in ("pelvis", "left_hip", "right_wrist")] == [0, 4, 16]
+
+
+def test_cocos_sigmas_are_the_published_ones():
+    expected = [26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]
+    np.testing.assert_allclose(COCO.oks_sigmas, np.array(expected) / 1000)
+
+
+def test_unknown_sigmas_are_a_tenth():
+    assert make_skeleton().oks_sigmas.tolist() == [0.1, 0.1, 0.1]
+    assert make_skeleton().sigmas == ()
+
+
+@pytest.mark.parametrize(
+    ("joint", "side"),
+    [
+        ("left_hip", ("left", "hip")),
+        ("hip_left", ("left", "hip")),
+        ("LHip", ("left", "Hip")),
+        ("hip_L", ("left", "hip")),
+        ("r_knee", ("right", "knee")),
+        ("Right Eye", ("right", "Eye")),
+        ("rightEye", ("right", "Eye")),
+        ("L_F_Paw", ("left", "F_Paw")),
+        ("wingR", ("right", "wing")),
+        ("forelegL2", ("left", "foreleg2")),
+        ("lower_lip", None),
+        ("relbow", None),
+        ("rear", None),
+        ("left", None),
+        ("L", None),
+        ("ROI", None),
+        ("1", None),
+    ],
+)
+def test_sides_are_read_from_names(joint: str, side: tuple[str, str] | None):
+    assert side_of(joint) == side
+
+
+def test_mirror_pairs_name_right_first_whatever_the_order_of_joints():
+    joints = ("nose", "left_eye", "right_eye", "left_ear", "tail")
+    assert mirror_pairs_of(joints) == ((2, 1),)
+
+
+def test_a_skeleton_without_sides_does_not_mirror():
+    corners = Skeleton.of_names("door", ("1", "2", "3", "4"))
+    assert not corners.mirrors
+    assert corners.flip_order.tolist() == [0, 1, 2, 3]
+    assert [title for title, _ in corners.groups] == ["1", "2", "3", "4"]
+
+
+def test_groups_and_colours_are_derived_from_mirror_pairs():
+    skeleton = make_skeleton(colours=())
+    assert skeleton.groups == (("Nose", (0,)), ("Hand", (1, 2)))
+    assert skeleton.colours == (RIGHT, LEFT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"joints": ("nose", "nose", "tail")}, "joint 'nose' comes more than once"),
+        ({"joints": ()}, "has 0 joints, 1 to 200 are allowed"),
+        ({"joints": tuple(map(str, range(201)))}, "has 201 joints, 1 to 200 are allowed"),
+        ({"joints": ("nose", " ", "tail")}, "' ' is no name of a joint"),
+        (
+            {"mirror_pairs": ((1, 2), (0, 1))},
+            r"mirror_pairs name joint 1 \('right_hand'\) more than once",
+        ),
+        ({"mirror_pairs": ((1, 1),)}, "mirror_pairs name joint 1"),
+        ({"sigmas": (0.1,)}, "1 sigmas for 3 joints"),
+        ({"sigmas": (0.1, 0.0, 0.1)}, "each must be above 0"),
+        ({"reference": "foot"}, "reference is 'foot', it must be one of head, torso, box"),
+        ({"reference": "torso"}, "reference 'torso' needs the pair of joints"),
+        ({"left_out": (3,)}, r"left_out has \(3,\), but joints are numbered 0 to 2"),
+        ({"groups": (("All", (0, 7)),)}, r"groups has \(0, 7\)"),
+    ],
+)
+def test_a_wrong_skeleton_is_refused(changes: dict[str, object], error: str):
+    with pytest.raises(ValueError, match=f"skeleton 'stick'.*{error}"):
+        make_skeleton(**changes)
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS.keys())
+def test_json_and_back_changes_nothing(skeleton: Skeleton):
+    text = json.dumps(skeleton.to_dict())
+    assert Skeleton.from_dict(json.loads(text), where="a.json") == skeleton
+
+
+def test_names_are_enough(tmp_path: Path):
+    path = tmp_path / "cat.json"
+    path.write_text('{"name": "cat", "joints": ["nose", "left_paw", "right_paw"]}')
+    assert read_skeleton(path).mirror_pairs == ((2, 1),)
+    assert read_skeleton("coco") is COCO
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[]", "a skeleton must be a JSON object"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"name": "cat"}', "needs the fields 'name' and 'joints'"),
+        ('{"name": "cat", "joints": "nose"}', "must be a list of names"),
+        ('{"name": "cat", "joints": ["a"], "legs": 4}', "has no field 'legs'"),
+        ('{"name": "cat", "joints": ["a"], "bones": [[0]]}', "must be two joints' numbers"),
+        ('{"name": "cat", "joints": ["a"], "bones": [[0, 0.5]]}', "0.5 must be a joint's number"),
+        ('{"name": "cat", "joints": ["a"], "bones": [[0, 1]]}', "joints are numbered 0 to 0"),
+        (
+            '{"name": "cat", "joints": ["a"], "bones": [[0, 0]], "colours": [[1, 2, 300]]}',
+            "three numbers from 0 to 255",
+        ),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, error: str):
+    path = tmp_path / "cat.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=error) as raised:
+        read_skeleton(path)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_what_is_neither_a_name_nor_a_file_says_what_there_is():
+    with pytest.raises(ValueError, match="neither one of mpii, coco, lsp, h36m nor a file"):
+        read_skeleton("cocco")

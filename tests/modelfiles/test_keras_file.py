@@ -16,6 +16,7 @@ import pytest
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.core.config import Config, DataConfig, NetworkConfig, TrainConfig, to_json
+from hourglass.core.skeleton import COCO
 from hourglass.modelfiles.keras_file import (
     CALIBRATION_MEMBER,
     CONFIG_MEMBER,
@@ -278,14 +279,13 @@ def test_a_keras_file_of_another_program_is_told(tmp_path: Path, network: keras.
         load_model(path)
 
 
-def test_a_model_of_other_joints_is_told(tmp_path: Path):
-    config = Config(dataclasses.replace(CONFIG.network, joints=17))
+def test_a_model_knows_its_skeleton(tmp_path: Path):
+    config = CONFIG.with_skeleton(COCO)
     path = tmp_path / "coco.keras"
     save_model(path, build_network(config.network), config)
-    with pytest.raises(
-        ValueError, match=r"coco\.keras: the model has 17 joints, skeleton 'mpii' has 16"
-    ):
-        load_model(path)
+    network, stored = load_model(path)
+    assert stored.skeleton == COCO
+    assert network.output_shape[-1] == 17
 
 
 @pytest.mark.parametrize(
