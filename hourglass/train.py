@@ -80,7 +80,7 @@ def main(
     weights: Path | None,
     **changes: Any,
 ) -> None:
-    """Trains a stacked hourglass on the shards that `tools.build_tfrecords` made."""
+    """Trains a stacked hourglass on the shards that `hourglass.build` made."""
     if resume and weights:
         raise ValueError("--weights starts a run and --resume goes on with one: give one of them")
     run = run or name or DEFAULT_PRESET

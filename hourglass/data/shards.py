@@ -39,7 +39,7 @@ def find_shards(pattern: str) -> list[str]:
     paths = sorted(path for path in glob.glob(pattern) if path.endswith(SUFFIX))
     if not paths:
         raise ValueError(
-            f"no shards match {pattern!r}; build them with `python -m tools.build_tfrecords`"
+            f"no shards match {pattern!r}; build them with `python -m hourglass.build`"
         )
     _require_complete(paths)
     return paths

@@ -474,7 +474,7 @@ def test_fewer_people_than_a_batch_are_refused(shards: Path, config: Config):
 
 @pytest.mark.parametrize("make", [training_dataset, validation_dataset, load_people])
 def test_no_shards_are_refused(tmp_path: Path, make: Callable[..., Any]):
-    with pytest.raises(ValueError, match=r"no shards match '.*/train\*'.*tools.build_tfrecords"):
+    with pytest.raises(ValueError, match=r"no shards match '.*/train\*'.*hourglass.build"):
         make(f"{tmp_path}/train*")
 
 

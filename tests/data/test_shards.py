@@ -95,7 +95,7 @@ def test_sets_of_two_folders_do_not_mix(tmp_path: Path):
 def test_no_match_says_the_pattern_and_how_to_build(tmp_path: Path, present: list[str]):
     touch(tmp_path, *present)
     pattern = str(tmp_path / "train*")
-    message = f"no shards match '{pattern}'; build them with `python -m tools.build_tfrecords`"
+    message = f"no shards match '{pattern}'; build them with `python -m hourglass.build`"
     with pytest.raises(ValueError, match=re.escape(message)):
         find_shards(pattern)
 

@@ -274,7 +274,7 @@ def test_the_command_says_what_it_did_and_what_comes_next(
     assert result.output == (
         f"LSP-extended: 2 people in {output}/train.json, 1 in {output}/validation.json; "
         "pictures left out, being in neither: 1\n"
-        f"Next: python -m tools.build_tfrecords --annotations {output} "
+        f"Next: python -m hourglass.build --annotations {output} "
         f"--images '{root}/images'\n"
     )
 

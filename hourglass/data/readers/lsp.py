@@ -129,7 +129,7 @@ class Summary:
             f"{self.name}: {self.train} people in {self.output / 'train.json'}, "
             f"{self.validation} in {self.output / 'validation.json'}; "
             f"pictures left out, being in neither: {self.left_out}\n"
-            f"Next: python -m tools.build_tfrecords {folders}"
+            f"Next: python -m hourglass.build {folders}"
         )
 
 

@@ -1,0 +1,90 @@
+"""`python -m hourglass.build`: turns annotations and pictures into TFRecord shards.
+
+The work is `hourglass.data.building.build`'s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hourglass.console import PATH, command
+from hourglass.data.building.build import build
+from hourglass.data.building.regions import REACH
+from hourglass.data.building.shard_writer import STORES
+
+
+@click.command()
+@click.option(
+    "--annotations",
+    type=PATH,
+    default=Path("data/mpii/annotations"),
+    show_default=True,
+    help="Folder of train.json and validation.json (or valid.json).",
+)
+@click.option(
+    "--images",
+    type=PATH,
+    default=Path("data/mpii/images"),
+    show_default=True,
+    help="Folder of the pictures.",
+)
+@click.option(
+    "--output",
+    type=PATH,
+    default=Path("tfrecords"),
+    show_default=True,
+    help="Folder of the shards.",
+)
+@click.option(
+    "--train-shards",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Number of training shards.",
+)
+@click.option(
+    "--val-shards",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Number of validation shards.",
+)
+@click.option(
+    "--store",
+    type=click.Choice(STORES),
+    default="whole",
+    show_default=True,
+    help="Keep whole pictures, or of each person the part that training can show: up to "
+    f"{REACH:g} sides of the crop from its centre, at full resolution. This covers any rotation "
+    f"and (1 + scale) * (0.71 + shift) <= {REACH:g}, so all presets.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed that deals people out to shards.",
+)
+@click.option("--skip-bad", is_flag=True, help="Leave people with bad pictures out and go on.")
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes on this machine. [default: one per core]"
+)
+@click.option("--ray-address", help="Address of a running Ray cluster. [default: this machine]")
+@command
+def main(**options: Any) -> None:
+    """Turns annotations in MPII's JSON layout and their pictures into TFRecord shards."""
+    summary = build(options.pop("annotations"), options.pop("images"), **options)
+    shards = summary.manifest.shards.values()
+    click.echo(
+        f"{sum(shard.people for shard in shards)} people in {len(shards)} shards "
+        f"({summary.built} built, {summary.kept} kept), "
+        f"{sum(shard.size for shard in shards) / 1e6:.1f} MB in {options['output']}; "
+        f"{summary.left_out} people left out"
+    )
+
+
+if __name__ == "__main__":
+    main()
