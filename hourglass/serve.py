@@ -33,7 +33,7 @@ def _uvicorn() -> Any:
         import uvicorn
     except ImportError as error:
         raise ValueError(
-            f"the page needs the package {error.name}: pip install 'hourglass-pose[serve]'"
+            f"the page needs the package {error.name}: pip install starlette uvicorn"
         ) from error
     return uvicorn
 

@@ -194,7 +194,7 @@ def test_a_port_that_is_taken_is_told(started: list[dict[str, Any]], error_of: C
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, error_of: Callable[..., str]):
     monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
-    assert "pip install 'hourglass-pose[serve]'" in error_of(main)
+    assert "pip install starlette uvicorn" in error_of(main)
 
 
 # In a browser.

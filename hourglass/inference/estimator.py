@@ -9,6 +9,7 @@ This is the way a program uses a trained network::
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,9 @@ BATCH_SIZE = 16
 
 SHIPPED = Path(__file__).resolve().parents[1] / "weights" / "lite.keras"
 """The model that comes with the project; docs/MODEL_CARD.md says what it is."""
+
+SHIPPED_LITERT = SHIPPED.with_suffix(".tflite")
+"""The same as a LiteRT file with float16 weights, for machines without TensorFlow."""
 
 
 class PoseEstimator:
@@ -234,9 +238,14 @@ class PoseEstimator:
 
 
 def default_model(folder: Path = Path("models")) -> Path:
-    """The best model of the run in `folder` that was trained last, or else the shipped one."""
+    """The best model of the run in `folder` that was trained last, or else the shipped one.
+
+    That is its LiteRT file where TensorFlow is not installed.
+    """
     found = sorted(folder.glob("*/best.keras"), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else SHIPPED
+    if found:
+        return found[-1]
+    return SHIPPED if importlib.util.find_spec("tensorflow") else SHIPPED_LITERT
 
 
 def whole(image: np.ndarray) -> Box:

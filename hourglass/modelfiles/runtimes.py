@@ -52,11 +52,18 @@ class KerasRuntime:
         path: The model file.
 
     Raises:
-        ValueError: If it is missing or no model of this project.
+        ValueError: If it is missing or no model of this project, or Keras is not installed.
     """
 
     def __init__(self, path: str | Path) -> None:
-        import keras
+        _require_file(path)
+        try:
+            import keras
+        except ImportError as error:
+            raise ValueError(
+                f"{path}: to run it, TensorFlow and Keras are needed: pip install hourglass-pose; "
+                "a LiteRT file (hourglass.export --format litert) runs without"
+            ) from error
 
         from hourglass.modelfiles.keras_file import load_model, read_calibrations
         from hourglass.networks.folding import folded

@@ -20,7 +20,14 @@ from hourglass.core.person import Person
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import MPII
 from hourglass.inference.detection import PeopleDetector
-from hourglass.inference.estimator import BATCH_SIZE, SHIPPED, PoseEstimator, default_model, whole
+from hourglass.inference.estimator import (
+    BATCH_SIZE,
+    SHIPPED,
+    SHIPPED_LITERT,
+    PoseEstimator,
+    default_model,
+    whole,
+)
 from hourglass.media.pictures import read_picture
 from hourglass.modelfiles.runtimes import Runtime
 
@@ -472,6 +479,14 @@ def test_a_crop_that_cannot_be_is_refused(
 
 
 # Model files.
+
+
+def test_without_tensorflow_the_default_model_is_the_light_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert default_model(tmp_path) == SHIPPED_LITERT
+    assert SHIPPED_LITERT.is_file()
 
 
 def test_the_default_model_is_the_last_one_trained(tmp_path: Path):
