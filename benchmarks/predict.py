@@ -263,7 +263,7 @@ def made_up_people(count: int) -> tuple[np.ndarray, np.ndarray]:
     shape = (count, len(MPII.joints), 2)
     points = np.random.default_rng(0).uniform(0, HEATMAP_SIZE - 1, shape).astype(np.float32)
     heatmaps = encode_heatmaps(points, np.ones(shape[:2], bool), size=HEATMAP_SIZE)
-    return points, heatmaps.numpy()
+    return points, heatmaps
 
 
 def save_made_up_model(name: str, folder: Path) -> Path:

@@ -1,19 +1,19 @@
-"""From records to examples in three steps.
+"""From records to examples in three steps, in numpy and OpenCV alone.
 
 *Plan* decides for a block of records at once what each crop shows and how it is changed, *render*
-decodes and samples the pixels of a few people, *draw* makes a batch's heatmaps.
+samples the pixels of a person, *draw* makes a batch's targets. `datasets` runs the steps in tf.data
+and `loader` without TensorFlow; the numbers are the same.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-import tensorflow as tf
 
 from hourglass.core.config import STRIDE, Config
 from hourglass.core.geometry import (
-    MAX_REDUCTION,
     apply_affine,
     pixels_per_crop_pixel,
     reduction,
@@ -25,204 +25,91 @@ from hourglass.core.geometry import (
 from hourglass.core.heatmaps import encode_heatmaps
 from hourglass.core.skeleton import MPII
 from hourglass.data import augment
-from hourglass.data.records import parse_examples
 
-Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+REDUCED = (
+    cv2.IMREAD_COLOR,
+    cv2.IMREAD_REDUCED_COLOR_2,
+    cv2.IMREAD_REDUCED_COLOR_4,
+    cv2.IMREAD_REDUCED_COLOR_8,
+)
+"""How OpenCV decodes a picture that is halved 0 to 3 times on the way."""
 
 
-class Crops(NamedTuple):
+class Labels(NamedTuple):
+    """What a plan needs to know of N records.
+
+    Attributes:
+        center: (N, 2) float32, px.
+        scale: (N,) float32, MPII scales.
+        points: (N, J, 2) float32, px.
+        labelled: (N, J) bool.
+        height: (N,) int, the pictures' heights, px.
+        width: (N,) int, their widths, px.
+    """
+
+    center: np.ndarray
+    scale: np.ndarray
+    points: np.ndarray
+    labelled: np.ndarray
+    height: np.ndarray
+    width: np.ndarray
+
+
+class Plan(NamedTuple):
     """What becomes of N records.
 
     Attributes:
-        encoded: (N,) string, the pictures as RGB JPEG.
         halvings: (N,) int32, how often each picture is halved while it is decoded, 0 to 3.
         window: (N, 4) int32, first pixel and extent (y, x, height, width) to be decoded, px of the
             halved picture.
         matrix: (N, 2, 3) float64 from the window to crop px.
         colours: (N, 3, 4) float64 as of `augment.tint`.
         hiding: (N, 3) float64 as of `augment.random_hiding`.
-        cells: (N, 16, 2) float32, the joints on the heatmap grid.
-        labelled: (N, 16) bool.
+        cells: (N, J, 2) float32, the joints on the heatmap grid.
+        labelled: (N, J) bool.
     """
 
-    encoded: tf.Tensor
-    halvings: tf.Tensor
-    window: tf.Tensor
-    matrix: tf.Tensor
-    colours: tf.Tensor
-    hiding: tf.Tensor
-    cells: tf.Tensor
-    labelled: tf.Tensor
+    halvings: np.ndarray
+    window: np.ndarray
+    matrix: np.ndarray
+    colours: np.ndarray
+    hiding: np.ndarray
+    cells: np.ndarray
+    labelled: np.ndarray
 
 
-class Preprocessor:
-    """Turns records into what the network trains on.
+def plan(labels: Labels, config: Config, *, seed: np.ndarray | None) -> Plan:
+    """Decides what the crops of N records show.
 
     Args:
-        config: Sizes, sigma and augmentation.
-        training: Augment; otherwise the crop is exactly the person's ROI.
+        labels: The records'.
+        config: Sizes and augmentation.
+        seed: (2,) int, decides the augmentation of the whole block; None: each crop is exactly the
+            person's ROI.
     """
-
-    def __init__(self, config: Config, *, training: bool) -> None:
-        self._config = config
-        self._size = config.network.input_size
-        self._training = training
-
-    def __call__(self, serialized: tf.Tensor, seed: tf.Tensor | None = None) -> Example:
-        """One example, to be looked at.
-
-        Args:
-            serialized: () string, a record.
-            seed: (2,) int64, decides the augmentation; needed in training only.
-
-        Returns:
-            image (S, S, 3) uint8, heatmaps (S/4, S/4, 16) float32, weights (16,) float32: 1 for
-            labelled joints, 0 for others.
-
-        Raises:
-            ValueError: If a training example has no seed.
-        """
-        if self._training and seed is None:
-            raise ValueError("training examples need a seed, a (2,) integer tensor")
-        crops = self.plan(
-            tf.zeros(2, tf.int64) if seed is None else seed, tf.expand_dims(serialized, 0)
-        )
-        image, heatmaps, weights = self.draw(*self.render(crops))
-        return image[0], heatmaps[0], weights[0]
-
-    def plan(self, seed: tf.Tensor, serialized: tf.Tensor) -> Crops:
-        """Decides what the crops of N records show.
-
-        Args:
-            seed: (2,) int64, decides the augmentation of the whole block.
-            serialized: (N,) string.
-        """
-        person = parse_examples(serialized)
-        planned = tf.numpy_function(
-            self._plan,
-            [
-                seed,
-                person["center"],
-                person["scale"],
-                person["points"],
-                person["labelled"],
-                person["height"],
-                person["width"],
-            ],
-            [tf.int32, tf.int32, tf.float64, tf.float64, tf.float64, tf.float32, tf.bool],
-            stateful=False,
-        )
-        joints = len(MPII.joints)
-        shapes = [(), (4,), (2, 3), (3, 4), (3,), (joints, 2), (joints,)]
-        for column, shape in zip(planned, shapes, strict=True):
-            column.set_shape((serialized.shape[0], *shape))
-        return Crops(person["encoded"], *planned)
-
-    def _plan(
-        self,
-        seed: np.ndarray,
-        center: np.ndarray,
-        scale: np.ndarray,
-        points: np.ndarray,
-        labelled: np.ndarray,
-        height: np.ndarray,
-        width: np.ndarray,
-    ) -> tuple[np.ndarray, ...]:
-        if self._training:
-            choices, rng = self._config.augment, np.random.default_rng(seed)
-            matrix = augment.random_crop_matrices(
-                center, scale, size=self._size, config=choices, rng=rng
-            )
-            matrix, points, labelled = augment.random_flip(
-                matrix,
-                points,
-                labelled,
-                size=self._size,
-                skeleton=MPII,
-                probability=choices.flip_probability,
-                rng=rng,
-            )
-            colours = augment.random_tint(len(scale), config=choices, rng=rng)
-            hiding = augment.random_hiding(
-                len(scale), size=self._size, largest=choices.cutout, rng=rng
-            )
-        else:
-            matrix = augment.crop_matrices(center, scale, size=self._size)
-            colours = augment.tint(np.ones((len(scale), 3)), np.zeros(len(scale)))
-            hiding = np.zeros((len(scale), 3))
-        return (
-            *plan_decoding(matrix, np.stack([height, width], axis=-1), size=self._size),
-            colours,
-            hiding,
-            to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32),
+    center, scale, points, labelled, height, width = labels
+    size, people = config.network.input_size, len(scale)
+    if seed is None:
+        matrix = augment.crop_matrices(center, scale, size=size)
+        colours = augment.tint(np.ones((people, 3)), np.zeros(people))
+        hiding = np.zeros((people, 3))
+    else:
+        choices, rng = config.augment, np.random.default_rng(seed)
+        matrix = augment.random_crop_matrices(center, scale, size=size, config=choices, rng=rng)
+        matrix, points, labelled = augment.random_flip(
+            matrix,
+            points,
             labelled,
+            size=size,
+            skeleton=MPII,
+            probability=choices.flip_probability,
+            rng=rng,
         )
-
-    def render(self, crops: Crops) -> Example:
-        """The pixels of a few people: decodes the windows that their crops show, and samples them.
-
-        Args:
-            crops: Of K people, a number that the tensors' shapes tell.
-
-        Returns:
-            image (K, S, S, 3) uint8; the crops' cells and labelled.
-        """
-        people = zip(
-            *(tf.unstack(column) for column in (crops.encoded, crops.halvings, crops.window)),
-            strict=True,
-        )
-        pictures = [_decode(*person) for person in people]
-        # OpenCV is several times as fast as TensorFlow's own operations.
-        image = tf.numpy_function(
-            self._render,
-            [crops.matrix, crops.colours, crops.hiding, *pictures],
-            tf.uint8,
-            stateful=False,
-        )
-        shape = (len(pictures), self._size, self._size, 3)
-        return tf.ensure_shape(image, shape), crops.cells, crops.labelled
-
-    def _render(
-        self, matrix: np.ndarray, colours: np.ndarray, hiding: np.ndarray, *pictures: np.ndarray
-    ) -> np.ndarray:
-        images = np.empty((len(pictures), self._size, self._size, 3), np.uint8)
-        for person, picture in enumerate(pictures):
-            image = sample(picture, matrix[person], size=self._size)
-            augment.colour(image, colours[person], out=images[person])
-            augment.cutout(images[person], hiding[person])
-        return images
-
-    def draw(self, image: tf.Tensor, cells: tf.Tensor, labelled: tf.Tensor) -> Example:
-        """The targets of one example or of a batch.
-
-        Args:
-            image: (..., S, S, 3) uint8.
-            cells: (..., 16, 2) float32, the joints on the heatmap grid.
-            labelled: (..., 16) bool.
-
-        Returns:
-            image, heatmaps (..., S/4, S/4, 16) float32, weights (..., 16) float32.
-        """
-        heatmaps = encode_heatmaps(
-            cells,
-            labelled,
-            size=self._config.network.heatmap_size,
-            sigma=self._config.data.sigma,
-        )
-        return image, heatmaps, tf.cast(labelled, tf.float32)
-
-
-def _decode(encoded: tf.Tensor, halvings: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    """One person's part of a JPEG, (H, W, 3) uint8; the arguments as of `Crops`."""
-    return tf.switch_case(
-        halvings,
-        [
-            lambda ratio=2**number: tf.raw_ops.DecodeAndCropJpeg(
-                contents=encoded, crop_window=window, channels=3, ratio=ratio
-            )
-            for number in range(MAX_REDUCTION.bit_length())
-        ],
-    )
+        colours = augment.random_tint(people, config=choices, rng=rng)
+        hiding = augment.random_hiding(people, size=size, largest=choices.cutout, rng=rng)
+    cells = to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32)
+    decoding = plan_decoding(matrix, np.stack([height, width], axis=-1), size=size)
+    return Plan(*decoding, colours, hiding, cells, labelled)
 
 
 def plan_decoding(
@@ -236,7 +123,7 @@ def plan_decoding(
         size: Side of the crops, px.
 
     Returns:
-        `Crops`' halvings (N,) int32, window (N, 4) int32 and matrix (N, 2, 3) float64.
+        `Plan`'s halvings (N,) int32, window (N, 4) int32 and matrix (N, 2, 3) float64.
     """
     factor = reduction(pixels_per_crop_pixel(matrix))
     first, extent = window(matrix, shape, size=size, factor=factor)
@@ -245,3 +132,71 @@ def plan_decoding(
         np.concatenate([first, extent], axis=-1),
         window_matrix(matrix, first, factor),
     )
+
+
+def decode(encoded: bytes, halvings: int, window: np.ndarray) -> np.ndarray:
+    """One person's part of a JPEG, without TensorFlow.
+
+    Args:
+        encoded: The picture.
+        halvings: As of `Plan`.
+        window: (4,) as of `Plan`.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: If the picture cannot be decoded, or is smaller than the window says.
+    """
+    flags = REDUCED[halvings] | cv2.IMREAD_IGNORE_ORIENTATION
+    picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+    if picture is None:
+        raise ValueError("its picture cannot be decoded")
+    top, left, height, width = window
+    part = picture[top : top + height, left : left + width]
+    if part.shape[:2] != (height, width):
+        raise ValueError(
+            f"its picture has {picture.shape[1]}×{picture.shape[0]} pixels, fewer than it says"
+        )
+    return cv2.cvtColor(part, cv2.COLOR_BGR2RGB)
+
+
+def render(
+    picture: np.ndarray,
+    matrix: np.ndarray,
+    colours: np.ndarray,
+    hiding: np.ndarray,
+    *,
+    out: np.ndarray,
+) -> None:
+    """The pixels of one person's crop.
+
+    Args:
+        picture: (H, W, 3) uint8, the window of the picture that `plan` asked for.
+        matrix: (2, 3), one of `Plan`'s; so are the next two.
+        colours: (3, 4).
+        hiding: (3,).
+        out: (S, S, 3) uint8, where they go.
+    """
+    augment.colour(sample(picture, matrix, size=len(out)), colours, out=out)
+    augment.cutout(out, hiding)
+
+
+def draw(
+    cells: np.ndarray, labelled: np.ndarray, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
+    """The targets of one example or of a batch.
+
+    Args:
+        cells: (..., J, 2) float32, the joints on the heatmap grid.
+        labelled: (..., J) bool.
+        config: Sizes and sigma.
+
+    Returns:
+        heatmaps (..., S/4, S/4, J) float32, and weights (..., J) float32: 1 for labelled joints, 0
+        for others.
+    """
+    heatmaps = encode_heatmaps(
+        cells, labelled, size=config.network.heatmap_size, sigma=config.data.sigma
+    )
+    return heatmaps, labelled.astype(np.float32)

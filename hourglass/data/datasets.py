@@ -1,24 +1,24 @@
-"""From shards to batches: crop, augment, draw targets, shuffle, and never lose a person.
+"""From shards to batches by tf.data: shuffle, crop, augment, draw targets, never lose a person.
 
-Three steps make an example: *plan* decides for a block of records at once what each crop shows
-and how it is changed, *render* decodes and samples the pixels of a few people, *draw* makes a
-batch's heatmaps. The operations themselves are level-1 rooms (`geometry`, `augment`, `heatmaps`,
-`records`); here they are put together into `tf.data` pipelines.
+What a crop shows and how it is changed is `hourglass.data.crops`'; here are the pipelines that run
+it on all cores.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from hourglass.core.config import Config
-from hourglass.core.geometry import crop_side, sample_in_one_thread
+from hourglass.core.geometry import MAX_REDUCTION, crop_side, sample_in_one_thread
 from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
-from hourglass.data.crops import Example, Preprocessor
-from hourglass.data.records import to_example
+from hourglass.data import crops
+from hourglass.data.batches import InputClock, steps_per_epoch
+from hourglass.data.records import parse_examples, to_example
 from hourglass.data.shards import count_people, find_shards
 
 BLOCK = 64
@@ -28,34 +28,154 @@ TOGETHER = 8
 """People rendered by one call into Python at most: as many as divide the batch. More gain nothing;
 one by one, as in batches of a large prime number, they take a sixth longer."""
 
+Example = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
-class InputClock:
-    """Adds up the seconds that a dataset's consumer waits for its batches."""
 
-    def __init__(self) -> None:
-        self.waited = 0.0
-        self._asked = 0.0
+class Crops(NamedTuple):
+    """What becomes of N records: `crops.Plan` as tensors, and the pictures beside it.
 
-    def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """`dataset`, unchanged but for the clock beside it."""
-        asks = tf.data.Dataset.counter().map(
-            lambda _: tf.numpy_function(self._start, [], tf.bool, stateful=True)
+    Attributes:
+        encoded: (N,) string, the pictures as RGB JPEG.
+        halvings, window, matrix, colours, hiding, cells, labelled: As of `crops.Plan`.
+    """
+
+    encoded: tf.Tensor
+    halvings: tf.Tensor
+    window: tf.Tensor
+    matrix: tf.Tensor
+    colours: tf.Tensor
+    hiding: tf.Tensor
+    cells: tf.Tensor
+    labelled: tf.Tensor
+
+
+class Preprocessor:
+    """Turns records into what the network trains on.
+
+    Args:
+        config: Sizes, sigma and augmentation.
+        training: Augment; otherwise the crop is exactly the person's ROI.
+    """
+
+    def __init__(self, config: Config, *, training: bool) -> None:
+        self._config = config
+        self._size = config.network.input_size
+        self._training = training
+
+    def __call__(self, serialized: tf.Tensor, seed: tf.Tensor | None = None) -> Example:
+        """One example, to be looked at.
+
+        Args:
+            serialized: () string, a record.
+            seed: (2,) int64, decides the augmentation; needed in training only.
+
+        Returns:
+            image (S, S, 3) uint8, heatmaps (S/4, S/4, 16) float32, weights (16,) float32: 1 for
+            labelled joints, 0 for others.
+
+        Raises:
+            ValueError: If a training example has no seed.
+        """
+        if self._training and seed is None:
+            raise ValueError("training examples need a seed, a (2,) integer tensor")
+        planned = self.plan(
+            tf.zeros(2, tf.int64) if seed is None else seed, tf.expand_dims(serialized, 0)
+        )
+        image, heatmaps, weights = self.draw(*self.render(planned))
+        return image[0], heatmaps[0], weights[0]
+
+    def plan(self, seed: tf.Tensor, serialized: tf.Tensor) -> Crops:
+        """Decides what the crops of N records show.
+
+        Args:
+            seed: (2,) int64, decides the augmentation of the whole block.
+            serialized: (N,) string.
+        """
+        person = parse_examples(serialized)
+        planned = tf.numpy_function(
+            self._plan,
+            [seed, *(person[name] for name in crops.Labels._fields)],
+            [tf.int32, tf.int32, tf.float64, tf.float64, tf.float64, tf.float32, tf.bool],
+            stateful=False,
+        )
+        joints = len(MPII.joints)
+        shapes = [(), (4,), (2, 3), (3, 4), (3,), (joints, 2), (joints,)]
+        for column, shape in zip(planned, shapes, strict=True):
+            column.set_shape((serialized.shape[0], *shape))
+        return Crops(person["encoded"], *planned)
+
+    def _plan(self, seed: np.ndarray, *labels: np.ndarray) -> crops.Plan:
+        return crops.plan(
+            crops.Labels(*labels), self._config, seed=seed if self._training else None
         )
 
-        def stop(_: tf.Tensor, example: Example) -> Example:
-            with tf.control_dependencies([tf.numpy_function(self._stop, [], tf.bool)]):
-                image, heatmaps, weights = example
-                return tf.identity(image), heatmaps, weights
+    def render(self, planned: Crops) -> Example:
+        """The pixels of a few people: decodes the windows that their crops show, and samples them.
 
-        return tf.data.Dataset.zip((asks, dataset)).map(stop)
+        Args:
+            planned: Of K people, a number that the tensors' shapes tell.
 
-    def _start(self) -> np.bool_:
-        self._asked = time.perf_counter()
-        return np.bool_(True)
+        Returns:
+            image (K, S, S, 3) uint8; the crops' cells and labelled.
+        """
+        people = zip(
+            *(tf.unstack(column) for column in (planned.encoded, planned.halvings, planned.window)),
+            strict=True,
+        )
+        pictures = [_decode(*person) for person in people]
+        # OpenCV is several times as fast as TensorFlow's own operations.
+        image = tf.numpy_function(
+            self._render,
+            [planned.matrix, planned.colours, planned.hiding, *pictures],
+            tf.uint8,
+            stateful=False,
+        )
+        shape = (len(pictures), self._size, self._size, 3)
+        return tf.ensure_shape(image, shape), planned.cells, planned.labelled
 
-    def _stop(self) -> np.bool_:
-        self.waited += time.perf_counter() - self._asked
-        return np.bool_(True)
+    def _render(
+        self, matrix: np.ndarray, colours: np.ndarray, hiding: np.ndarray, *pictures: np.ndarray
+    ) -> np.ndarray:
+        images = np.empty((len(pictures), self._size, self._size, 3), np.uint8)
+        for person, picture in enumerate(pictures):
+            crops.render(
+                picture, matrix[person], colours[person], hiding[person], out=images[person]
+            )
+        return images
+
+    def draw(self, image: tf.Tensor, cells: tf.Tensor, labelled: tf.Tensor) -> Example:
+        """The targets of one example or of a batch.
+
+        Args:
+            image: (..., S, S, 3) uint8.
+            cells: (..., 16, 2) float32, the joints on the heatmap grid.
+            labelled: (..., 16) bool.
+
+        Returns:
+            image, heatmaps (..., S/4, S/4, 16) float32, weights (..., 16) float32.
+        """
+        heatmaps, weights = tf.numpy_function(
+            lambda *labels: crops.draw(*labels, self._config),
+            [cells, labelled],
+            [tf.float32, tf.float32],
+            stateful=False,
+        )
+        size, joints = self._config.network.heatmap_size, labelled.shape[-1]
+        heatmaps = tf.ensure_shape(heatmaps, (*labelled.shape[:-1], size, size, joints))
+        return image, heatmaps, tf.ensure_shape(weights, labelled.shape)
+
+
+def _decode(encoded: tf.Tensor, halvings: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """One person's part of a JPEG, (H, W, 3) uint8; the arguments as of `Crops`."""
+    return tf.switch_case(
+        halvings,
+        [
+            lambda ratio=2**number: tf.raw_ops.DecodeAndCropJpeg(
+                contents=encoded, crop_window=window, channels=3, ratio=ratio
+            )
+            for number in range(MAX_REDUCTION.bit_length())
+        ],
+    )
 
 
 def training_dataset(
@@ -103,21 +223,27 @@ def training_dataset(
 
     planned = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
     dataset = _batches(planned, preprocessor, batch_size=batch_size, count=steps * epochs)
-    return _with_options(clock.watch(dataset) if clock else dataset)
+    return _with_options(_watched(dataset, clock) if clock else dataset)
 
 
-def steps_per_epoch(people: int, batch_size: int, pattern: str) -> int:
-    """Whole batches in an epoch.
+def _watched(dataset: tf.data.Dataset, clock: InputClock) -> tf.data.Dataset:
+    """`dataset`, unchanged but for the clock beside it."""
 
-    Raises:
-        ValueError: If there is none.
-    """
-    if people < batch_size:
-        raise ValueError(
-            f"{pattern}: {people} people do not fill one batch of {batch_size}; "
-            "choose a smaller batch size"
-        )
-    return people // batch_size
+    def called(method: Callable[[], None]) -> tf.Tensor:
+        def run() -> np.bool_:
+            method()
+            return np.bool_(True)
+
+        return tf.numpy_function(run, [], tf.bool, stateful=True)
+
+    asks = tf.data.Dataset.counter().map(lambda _: called(clock.start))
+
+    def stop(_: tf.Tensor, example: Example) -> Example:
+        with tf.control_dependencies([called(clock.stop)]):
+            image, heatmaps, weights = example
+            return tf.identity(image), heatmaps, weights
+
+    return tf.data.Dataset.zip((asks, dataset)).map(stop)
 
 
 def _shuffled_records(paths: list[str], config: Config, epoch: tf.Tensor) -> tf.data.Dataset:

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
-from hourglass.core.decoding import BLOCK
-from hourglass.data.records import parse_examples
-from hourglass.data.shards import count_people, find_shards, naming_damage
+from hourglass.data.shards import find_shards, read_records
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,20 +37,13 @@ def load_people(pattern: str) -> People:
     Raises:
         ValueError: If no shard matches or one is damaged.
     """
-    paths = find_shards(pattern)
-    count_people(paths)
-
-    def labels(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        people = parse_examples(serialized)
-        return {key: people[key] for key in ("points", "labelled", "center", "scale", "filename")}
-
-    blocks = tf.data.TFRecordDataset(paths).batch(BLOCK).map(labels)
-    with naming_damage(paths):
-        rows = list(blocks.as_numpy_iterator())
-    if not rows:
+    people = [record.person for record in read_records(find_shards(pattern))]
+    if not people:
         raise ValueError(f"{pattern}: the shards hold no people")
-    columns = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
     return People(
-        filename=tuple(name.decode() for name in columns.pop("filename")),
-        **columns,
+        points=np.stack([person.points for person in people]),
+        labelled=np.stack([person.labelled for person in people]),
+        center=np.stack([person.center for person in people]),
+        scale=np.array([person.scale for person in people], np.float32),
+        filename=tuple(person.filename for person in people),
     )

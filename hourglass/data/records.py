@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -38,6 +40,8 @@ FEATURES = (
     "image/object/center/y",
     "image/object/scale",
 )
+
+PARTS, CENTER, SIDES = "image/object/parts/", "image/object/center/", ("height", "width")
 
 
 def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> bytes:
@@ -125,6 +129,100 @@ def parse_examples(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         "center": tf.stack([features[center + "x"], features[center + "y"]], axis=-1),
         "scale": features["image/object/scale"],
     }
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One example as it was read.
+
+    Attributes:
+        person: The annotation.
+        encoded: The whole picture as RGB JPEG.
+        height: The picture's height, px.
+        width: The picture's width, px.
+    """
+
+    person: Person
+    encoded: bytes
+    height: int
+    width: int
+
+
+def read_example(serialized: bytes) -> Record:
+    """Reads what `to_example` wrote, without TensorFlow.
+
+    Raises:
+        ValueError: If it is a record of another schema; says what is wrong with it.
+    """
+    try:
+        values = _read_features(memoryview(serialized))
+        missing = [name for name in FEATURES if name not in values]
+        if missing:
+            raise ValueError(f"{missing[0]!r} is missing")
+        points = [np.frombuffer(values[PARTS + axis], "<f4") for axis in "xy"]
+        center = [np.frombuffer(values[CENTER + axis], "<f4")[0] for axis in "xy"]
+        person = Person(
+            filename=bytes(values["image/filename"]).decode(),
+            points=np.stack(points, axis=-1).astype(np.float32),
+            labelled=np.array(_read_varints(values[PARTS + "v"])) > NOT_LABELLED,
+            center=np.array(center, np.float32),
+            scale=float(np.frombuffer(values["image/object/scale"], "<f4")[0]),
+        )
+        (height,), (width,) = (_read_varints(values[f"image/{side}"]) for side in SIDES)
+    except (IndexError, ValueError) as error:
+        raise ValueError(f"records of another schema ({error})") from error
+    joints = len(MPII.joints)
+    if person.points.shape != (joints, 2) or person.labelled.shape != (joints,):
+        raise ValueError(
+            f"records of another schema (points {person.points.shape}, labels "
+            f"{person.labelled.shape}; there must be {joints} of each)"
+        )
+    return Record(person, bytes(values["image/encoded"]), height, width)
+
+
+def _read_features(serialized: memoryview) -> dict[str, memoryview]:
+    """Each feature's values by its name: the bytes of its one value, or of a packed list."""
+    values = {}
+    for _, features in _read_fields(serialized):
+        for _, entry in _read_fields(features):
+            (_, key), (_, feature) = _read_fields(entry)
+            ((_, kind),) = _read_fields(feature)
+            ((_, value),) = _read_fields(kind)
+            values[bytes(key).decode()] = value
+    return values
+
+
+def _read_fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The numbers and contents of a message's fields, which must all be length-delimited."""
+    position, end = 0, len(data)
+    while position < end:
+        tag = data[position]
+        if tag & 7 != 2:
+            raise ValueError(f"field of kind {tag & 7} at byte {position}")
+        length, shift = 0, 0
+        while True:
+            position += 1
+            byte = data[position]
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        position += 1
+        if position + length > end:
+            raise ValueError("cut off")
+        yield tag >> 3, data[position : position + length]
+        position += length
+
+
+def _read_varints(data: memoryview) -> list[int]:
+    numbers, number, shift = [], 0, 0
+    for byte in data:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(number)
+            number, shift = 0, 0
+    return numbers
 
 
 def frame(serialized: bytes) -> bytes:

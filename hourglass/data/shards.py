@@ -11,14 +11,21 @@ import glob
 import os
 import re
 import struct
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from hourglass.data.records import FEATURES, masked_checksum
+from hourglass.data.records import Record, masked_checksum, read_example
+from hourglass.media.pictures import decode_picture
 
 SUFFIX = ".tfrecords"
+HEADER, CHECKSUM = 12, 4
+"""Bytes before a record (its length and that one's checksum) and after it."""
+
 _NAME = re.compile(r"(?P<split>.+)_(?P<number>\d+)_of_(?P<total>\d+)\.tfrecords")
 
 
@@ -66,58 +73,114 @@ def _require_complete(paths: list[str]) -> None:
             )
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a record lies.
+
+    Attributes:
+        path: The shard.
+        number: Which of its records, from 0.
+        start: Its first byte there, after its length and that one's checksum.
+        length: Bytes.
+    """
+
+    path: str
+    number: int
+    start: int
+    length: int
+
+
 def count_people(paths: list[str]) -> int:
     """The number of records in `paths` together, after checking each shard.
+
+    Raises:
+        ValueError: As `find_records`.
+    """
+    return len(find_records(paths))
+
+
+def find_records(paths: list[str]) -> list[Place]:
+    """Where all records of `paths` lie, after checking each shard; no picture is read.
 
     Raises:
         ValueError: If a shard cannot be read, is truncated, is no TFRecord file, or its records
             have another schema; names the file.
     """
-    return sum(_count_records(path) for path in paths)
+    return [place for path in paths for place in _places(path)]
 
 
-def _count_records(path: str) -> int:
-    count, position = 0, 0
+def _places(path: str) -> list[Place]:
+    places: list[Place] = []
+    position = 0
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
             while position < size:
-                length = _record_length(file.read(12), path, position)
-                if position + length + 16 > size:
+                length = _record_length(file.read(HEADER), path, position)
+                end = position + HEADER + length + CHECKSUM
+                if end > size:
                     raise ValueError(
-                        f"{path}: truncated, record {count} ends at byte "
-                        f"{position + length + 16} of {size}; build it again"
+                        f"{path}: truncated, record {len(places)} ends at byte {end} of {size}; "
+                        "build it again"
                     )
-                if count == 0:
+                if not places:
                     _require_schema(file.read(length), path)
-                position += length + 16
+                places.append(Place(path, len(places), position + HEADER, length))
+                position = end
                 file.seek(position)
-                count += 1
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    return count
+    return places
 
 
 def _record_length(header: bytes, path: str, position: int) -> int:
-    if len(header) < 12 or masked_checksum(header[:8]) != header[8:]:
+    if len(header) < HEADER or masked_checksum(header[:8]) != header[8:]:
         raise ValueError(f"{path}: truncated or not a TFRecord file (at byte {position})")
     return int(struct.unpack("<Q", header[:8])[0])
 
 
 def _require_schema(serialized: bytes, path: str) -> None:
-    import tensorflow as tf
-    from google.protobuf.message import DecodeError
-
-    from hourglass.data.records import parse_example
-
     try:
-        present = tf.train.Example.FromString(serialized).features.feature
-        missing = [name for name in FEATURES if name not in present]
-        if missing:
-            raise ValueError(f"{path}: records of another schema, {missing[0]!r} is missing")
-        parse_example(tf.constant(serialized))
-    except (DecodeError, tf.errors.InvalidArgumentError) as error:
-        raise ValueError(f"{path}: records of another schema ({error})") from error
+        read_example(serialized)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_record(file: BinaryIO, place: Place) -> Record:
+    """One record.
+
+    Args:
+        file: `place.path`, open.
+        place: Where it lies.
+
+    Raises:
+        ValueError: If it is damaged; names the file and the record.
+    """
+    file.seek(place.start)
+    serialized = file.read(place.length)
+    if masked_checksum(serialized) != file.read(CHECKSUM):
+        raise ValueError(_damaged(place.path, place.number))
+    try:
+        return read_example(serialized)
+    except ValueError as error:
+        raise ValueError(f"{place.path}: record {place.number}: {error}") from error
+
+
+def read_records(paths: list[str]) -> Iterator[Record]:
+    """All records, in order.
+
+    Raises:
+        ValueError: As `find_records` and `read_record`.
+    """
+    for path in paths:
+        places = _places(path)
+        with open(path, "rb") as file:
+            for place in places:
+                yield read_record(file, place)
+
+
+def _damaged(path: str, number: int) -> str:
+    return f"{path}: record {number} is damaged (checksum); build it again"
 
 
 @contextlib.contextmanager
@@ -127,14 +190,16 @@ def naming_damage(paths: list[str]) -> Iterator[None]:
     Raises:
         ValueError: If the body came upon damage, or upon a picture that is none.
     """
-    import tensorflow as tf
-
     try:
         yield
-    except tf.errors.DataLossError as error:
-        raise ValueError(find_damage(paths)) from error
-    except tf.errors.InvalidArgumentError as error:
-        bad = _find_bad_picture(paths)
+    except Exception as error:
+        # TensorFlow may not be there, and then none of its errors can have been raised.
+        errors = getattr(sys.modules.get("tensorflow"), "errors", None)
+        if errors and isinstance(error, errors.DataLossError):
+            raise ValueError(find_damage(paths)) from error
+        bad = None
+        if errors and isinstance(error, errors.InvalidArgumentError):
+            bad = _find_bad_picture(paths)
         if bad is None:
             raise
         raise ValueError(bad) from error
@@ -151,39 +216,32 @@ def find_damage(paths: list[str]) -> str:
     for path in paths:
         with Path(path).open("rb") as file:
             count = 0
-            while header := file.read(12):
+            while header := file.read(HEADER):
                 length = _record_length(header, path, file.tell() - len(header))
                 serialized = file.read(length)
-                if masked_checksum(serialized) != file.read(4):
-                    return f"{path}: record {count} is damaged (checksum); build it again"
+                if masked_checksum(serialized) != file.read(CHECKSUM):
+                    return _damaged(path, count)
                 count += 1
     return "the shards' checksums are right, but a record cannot be decoded"
 
 
 def _find_bad_picture(paths: list[str]) -> str | None:
     """What is wrong with the first record that no crop can be made of, or None."""
-    import tensorflow as tf
-
-    from hourglass.data.records import parse_example
-
     for path in paths:
-        for count, serialized in enumerate(tf.data.TFRecordDataset(path)):
-            person = {key: value.numpy() for key, value in parse_example(serialized).items()}
+        for count, record in enumerate(read_records([path])):
+            person, said = record.person, (record.height, record.width)
             try:
-                shape = tf.io.decode_jpeg(person["encoded"], 3).shape[:2]
-            except tf.errors.InvalidArgumentError:
+                shape = decode_picture(record.encoded, where=path).shape[:2]
+            except ValueError:
                 return f"{path}: the picture of record {count} cannot be decoded; build it again"
-            said = (person["height"], person["width"])
-            if tuple(shape) != said:
+            if shape != said:
                 return (
                     f"{path}: the picture of record {count} is {shape[1]}×{shape[0]} pixels, but "
                     f"the record says {said[1]}×{said[0]}; build it again"
                 )
-            if not (
-                np.isfinite([*person["center"], person["scale"]]).all() and person["scale"] > 0
-            ):
+            if not (np.isfinite([*person.center, person.scale]).all() and person.scale > 0):
                 return (
-                    f"{path}: record {count} has center {person['center']} and scale "
-                    f"{person['scale']}, which must be finite, the scale above 0; build it again"
+                    f"{path}: record {count} has center {person.center} and scale "
+                    f"{person.scale}, which must be finite, the scale above 0; build it again"
                 )
     return None

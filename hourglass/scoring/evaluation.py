@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,14 +18,13 @@ from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration, Reliabilit
 from hourglass.core.decoding import Refinement
 from hourglass.core.progress import Progress
 from hourglass.core.skeleton import MPII
+from hourglass.data.people import People, load_people
+from hourglass.data.shards import find_shards, read_records
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
 from hourglass.media.pictures import decode_picture
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
 from hourglass.scoring.diagnosis import THRESHOLD, head_distances
 from hourglass.scoring.pck import GROUPS, HEAD_SIZE_PER_SCALE, Score, pck, pckh, torso_size
-
-if TYPE_CHECKING:
-    from hourglass.data.people import People
 
 COLUMNS = ("PCKh@0.5", "PCKh@0.1", "PCK@0.2")
 
@@ -108,8 +107,6 @@ def evaluate(
     Raises:
         ValueError: If shards or model are missing or unusable.
     """
-    from hourglass.data.people import load_people
-
     runtime = runtime or load_runtime(model)
     estimators = {
         kind: PoseEstimator(
@@ -143,21 +140,12 @@ def evaluate(
 
 def _picture_batches(data: str) -> Iterator[tuple[int, list[np.ndarray]]]:
     """Index of the first person and pictures of each batch, decoded while the network runs."""
-    import tensorflow as tf
-
-    from hourglass.data.records import parse_example
-    from hourglass.data.shards import find_shards
-
-    def picture(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        person = parse_example(serialized)
-        return person["encoded"], person["filename"]
-
-    records = tf.data.TFRecordDataset(find_shards(data)).map(picture).as_numpy_iterator()
+    records = read_records(find_shards(data))
 
     def next_batch(pool: ThreadPoolExecutor) -> Any:
         return [
-            pool.submit(decode_picture, encoded, where=name.decode())
-            for encoded, name in islice(records, BATCH_SIZE)
+            pool.submit(decode_picture, record.encoded, where=record.person.filename)
+            for record in islice(records, BATCH_SIZE)
         ]
 
     start = 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 BFLOAT16_CAPABILITY = (8, 0)
 """First CUDA compute capability whose tensor cores take bfloat16 (Ampere)."""
@@ -63,6 +63,8 @@ def find_devices(names: list[str] | None = None) -> Devices:
     """
     if keras.backend.backend() == "jax":
         return _jax_devices()
+    import tensorflow as tf
+
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         # What is not taken at the start stays free for other programs.
@@ -79,7 +81,14 @@ def find_devices(names: list[str] | None = None) -> Devices:
     )
 
 
+def tensorflow_is_there() -> bool:
+    """Whether TensorFlow is installed: it may be missing where Keras runs on JAX."""
+    return importlib.util.find_spec("tensorflow") is not None
+
+
 def _logical_names() -> list[str]:
+    import tensorflow as tf
+
     gpus = tf.config.list_logical_devices("GPU")
     return [device.name for device in gpus] or ["CPU:0"]
 
@@ -87,7 +96,10 @@ def _logical_names() -> list[str]:
 def _jax_devices() -> Devices:
     import jax
 
-    tf.config.set_visible_devices([], "GPU")
+    if tensorflow_is_there():
+        import tensorflow as tf
+
+        tf.config.set_visible_devices([], "GPU")
     count = jax.device_count()
     if count > 1:
         keras.distribution.set_distribution(keras.distribution.DataParallel())

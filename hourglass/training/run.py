@@ -14,12 +14,7 @@ import keras
 from loguru import logger
 
 from hourglass.core.config import Config
-from hourglass.data.datasets import (
-    InputClock,
-    steps_per_epoch,
-    training_dataset,
-    validation_dataset,
-)
+from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards, naming_damage
 from hourglass.modelfiles.keras_file import TrainingState, load_training
@@ -36,6 +31,7 @@ from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.validate import Validate
 from hourglass.training.devices import Devices, find_devices
+from hourglass.training.feed import Feed
 from hourglass.training.metrics import validation_model
 from hourglass.training.model import compiled_network
 
@@ -66,7 +62,7 @@ class Session:
         self._shards = [*find_shards(self._train_pattern), *find_shards(validation)]
         self._steps = steps_per_epoch(people, config.train.batch_size, self._train_pattern)
         self._people = load_people(validation)
-        self._validation = validation_dataset(validation, config)
+        self._feed = Feed(config, self._train_pattern, validation)
         self._policy = devices.policy(config.train.precision)
         logger.info(
             f"{people} people to train on, {len(self._people)} to validate; "
@@ -99,17 +95,13 @@ class Session:
             )
         history = read_history(folder / HISTORY, epochs=state.epoch)
         clock = InputClock()
-        dataset = training_dataset(
-            self._train_pattern,
-            self._config,
-            epochs=epochs - state.epoch,
-            first_epoch=state.epoch,
-            clock=clock,
+        batches = self._feed.training(
+            epochs=epochs - state.epoch, first_epoch=state.epoch, clock=clock
         )
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
         with naming_damage(self._shards):
             network.fit(
-                dataset,
+                batches,
                 epochs=epochs,
                 initial_epoch=state.epoch,
                 steps_per_epoch=self._steps,
@@ -152,11 +144,18 @@ class Session:
             *([AverageWeights(resumed=bool(history))] if average else []),
             StopOnNonFinite(checkpoint.folder),
             Throughput(images, clock),
-            Validate(validation, self._validation, self._people, input_size=size),
+            Validate(validation, self._feed.pairs, self._people, input_size=size),
             LearningRate(),
             *([Plateau(history, factor=choices.plateau_factor)] if plateau else []),
             checkpoint,
-            Board(board, last, self._validation, self._people, input_size=size),
+            Board(
+                board,
+                last,
+                self._feed.validation,
+                self._people,
+                batch_size=choices.batch_size,
+                input_size=size,
+            ),
             ShowProgress(
                 epochs=choices.epochs,
                 first_epoch=checkpoint.state.epoch,

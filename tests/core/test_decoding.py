@@ -54,7 +54,7 @@ def test_what_is_encoded_is_decoded(size: int, sigma: float, refine: Refinement,
 
     points = random_points(size)
     labelled = np.ones(points.shape[:2], bool)
-    maps = encode_heatmaps(points, labelled, size=size, sigma=sigma).numpy()
+    maps = encode_heatmaps(points, labelled, size=size, sigma=sigma)
     decoded, scores = decode_heatmaps(maps, refine=refine)
     assert np.linalg.norm(decoded - points, axis=-1).max() <= worst
     assert scores.min() >= np.exp(-0.5 * 0.5 / sigma**2) - 1e-5  # half a cell off along both axes

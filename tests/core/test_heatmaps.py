@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from hourglass.core.heatmaps import FOREGROUND_SIGMAS, encode_heatmaps
 def encode_one(x: float, y: float, *, labelled: bool = True, **options: Any) -> np.ndarray:
     """The map (size, size) of a single joint."""
     points = np.array([[x, y]], np.float32)
-    return encode_heatmaps(points, np.array([labelled]), **options).numpy()[..., 0]
+    return encode_heatmaps(points, np.array([labelled]), **options)[..., 0]
 
 
 def test_a_peak_on_the_grid_is_exactly_1_with_golden_neighbours():
@@ -58,7 +57,7 @@ def test_sigma_is_in_heatmap_pixels(sigma: float, neighbour: float):
 
 def test_maps_are_laid_out_as_row_column_joint():
     points = np.array([[[5, 1], [0, 6]]], np.float32)
-    heatmaps = encode_heatmaps(points, np.ones((1, 2)), size=8).numpy()
+    heatmaps = encode_heatmaps(points, np.ones((1, 2)), size=8)
     assert heatmaps.shape == (1, 8, 8, 2)
     assert heatmaps.dtype == np.float32
     assert np.argwhere(heatmaps == 1).tolist() == [[0, 1, 5, 0], [0, 6, 0, 1]]
@@ -69,10 +68,10 @@ def test_any_leading_shape_is_kept(leading: tuple[int, ...]):
     rng = np.random.default_rng(0)
     points = rng.uniform(-1, 9, (*leading, 4, 2)).astype(np.float32)
     labelled = rng.random((*leading, 4)) < 0.7
-    heatmaps = encode_heatmaps(points, labelled, size=8).numpy()
+    heatmaps = encode_heatmaps(points, labelled, size=8)
     assert heatmaps.shape == (*leading, 8, 8, 4)
     for place in np.ndindex(leading):
-        alone = encode_heatmaps(points[place], labelled[place], size=8).numpy()
+        alone = encode_heatmaps(points[place], labelled[place], size=8)
         np.testing.assert_allclose(heatmaps[place], alone, atol=1e-7)
 
 
@@ -106,14 +105,14 @@ def test_a_joint_on_the_crops_outermost_pixels_is_drawn(point: tuple[float, floa
 @pytest.mark.parametrize("labelled", [0, 1])
 def test_a_joint_without_coordinates_has_a_zero_map(labelled: int):
     points = np.array([[np.nan, np.nan], [2, 2]], np.float32)
-    heatmaps = encode_heatmaps(points, np.array([labelled, 1]), size=4).numpy()
+    heatmaps = encode_heatmaps(points, np.array([labelled, 1]), size=4)
     np.testing.assert_array_equal(heatmaps[..., 0], np.zeros((4, 4)))
     assert heatmaps[2, 2, 1] == 1
 
 
 def test_joints_do_not_touch_each_others_maps():
     points = np.array([[2, 2], [-9, 2], [4, 1]], np.float32)
-    heatmaps = encode_heatmaps(points, np.array([True, True, False]), size=8).numpy()
+    heatmaps = encode_heatmaps(points, np.array([True, True, False]), size=8)
     np.testing.assert_array_equal(heatmaps[..., 0], encode_one(2, 2, size=8))
     assert not heatmaps[..., 1:].any()
 
@@ -121,7 +120,7 @@ def test_joints_do_not_touch_each_others_maps():
 @pytest.mark.parametrize("kind", [np.bool_, np.int64, np.float32])
 def test_labels_may_be_truths_or_numbers(kind: type):
     points = np.array([[2, 2], [2, 2]], np.float32)
-    heatmaps = encode_heatmaps(points, np.array([1, 0]).astype(kind), size=8).numpy()
+    heatmaps = encode_heatmaps(points, np.array([1, 0]).astype(kind), size=8)
     np.testing.assert_array_equal(heatmaps.max(axis=(0, 1)), [1, 0])
 
 
@@ -136,18 +135,18 @@ def test_foreground_is_what_lies_within_3_sigma(sigma: float):
 def test_every_pixel_is_the_gaussian_of_its_distance():
     rng = np.random.default_rng(1)
     points = rng.uniform(-0.5, 11.5, (3, 16, 2)).astype(np.float32)
-    heatmaps = encode_heatmaps(points, np.ones((3, 16)), size=12, sigma=1.3).numpy()
+    heatmaps = encode_heatmaps(points, np.ones((3, 16)), size=12, sigma=1.3)
     for person, row, column, joint in np.ndindex(heatmaps.shape):
         x, y = points[person, joint].astype(float)
         expected = np.exp(-((column - x) ** 2 + (row - y) ** 2) / (2 * 1.3**2))
         assert heatmaps[person, row, column, joint] == pytest.approx(expected, abs=1e-6)
 
 
-def test_encoding_is_the_same_inside_a_dataset(both_ways: Callable[..., Any]):
+def test_a_map_is_empty_unless_its_joint_is_labelled_and_inside():
     rng = np.random.default_rng(2)
     points = rng.uniform(-2, 26, (16, 2)).astype(np.float32)
     labelled = rng.random(16) < 0.7
-    heatmaps = both_ways(lambda p, v: encode_heatmaps(p, v, size=24, sigma=1.2), points, labelled)
+    heatmaps = encode_heatmaps(points, labelled, size=24, sigma=1.2)
     assert heatmaps.shape == (24, 24, 16)
     inside = ((points >= -0.5) & (points < 23.5)).all(axis=1)
     np.testing.assert_array_equal(heatmaps.any(axis=(0, 1)), labelled & inside)

@@ -15,10 +15,11 @@ from hourglass.core import geometry
 from hourglass.core.config import AugmentConfig, Config, DataConfig, NetworkConfig, TrainConfig
 from hourglass.core.person import Person
 from hourglass.data import datasets as preprocess
-from hourglass.data.crops import Crops, Preprocessor, plan_decoding
+from hourglass.data.batches import InputClock, steps_per_epoch
+from hourglass.data.crops import plan_decoding
 from hourglass.data.datasets import (
-    InputClock,
-    steps_per_epoch,
+    Crops,
+    Preprocessor,
     training_dataset,
     validation_dataset,
 )

@@ -57,7 +57,7 @@ class KnownHeatmaps:
         assert images.dtype == np.uint8
         self.crops.extend(images)
         cells = np.stack([next(self._cells) for _ in images])
-        return self._height * encode_heatmaps(cells, np.ones((len(images), 16)), size=64).numpy()
+        return self._height * encode_heatmaps(cells, np.ones((len(images), 16)), size=64)
 
 
 def to_picture(cells: np.ndarray, center: np.ndarray, side: float) -> np.ndarray:

@@ -192,7 +192,7 @@ def predict_through_heatmaps(offset: float) -> dict[str, np.ndarray]:
     labelled = np.ones((200, 16), bool)
     matrix = crop_matrix(center, scale, size=256)
     maps = encode_heatmaps(to_grid(apply_affine(matrix, actual)), labelled, size=64, sigma=1.0)
-    decoded, _ = decode_heatmaps(maps.numpy(), refine="quarter")
+    decoded, _ = decode_heatmaps(maps, refine="quarter")
     return {
         "predicted": apply_affine(invert_affine(matrix), from_grid(decoded + offset)),
         "actual": actual,

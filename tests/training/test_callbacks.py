@@ -120,7 +120,7 @@ def test_validation_counts_every_person_once(
     losses[~np.repeat(people.labelled[:, None], 2, axis=1)] = 9
     callback = Validate(
         KnownJoints(cells, losses, rows=12),
-        validation_dataset(f"{shards}/validation*", micro_config),
+        Feed(micro_config, f"{shards}/train*", f"{shards}/validation*").pairs,
         people,
         input_size=32,
     )
@@ -144,7 +144,7 @@ def test_validation_pools_joints_and_leaves_pelvis_and_thorax_out(
     cells[:, wrong] += 3
     callback = Validate(
         KnownJoints(cells, np.zeros((9, 2, 16)), rows=12),
-        validation_dataset(f"{shards}/validation*", micro_config),
+        Feed(micro_config, f"{shards}/train*", f"{shards}/validation*").pairs,
         people,
         input_size=32,
     )

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import keras
 import numpy as np
-import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.image.metadata import create_summary_metadata
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util.tensor_util import make_tensor_proto
 
 from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.geometry import apply_affine, crop_matrix, from_grid
@@ -29,8 +38,9 @@ class Board(keras.callbacks.Callback):
     Args:
         folder: The run's folder of logs.
         model: From pictures to the last stack's heatmaps.
-        dataset: `validation_dataset`; its first people are drawn.
+        batches: What `validation_dataset` gives, or its twin; its first people are drawn.
         people: The labels, in the dataset's order.
+        batch_size: People in a batch.
         input_size: Side of the crops, px.
     """
 
@@ -38,9 +48,10 @@ class Board(keras.callbacks.Callback):
         self,
         folder: Path,
         model: keras.Model,
-        dataset: tf.data.Dataset,
+        batches: Iterable[Any],
         people: People,
         *,
+        batch_size: int,
         input_size: int,
     ) -> None:
         super().__init__()
@@ -48,14 +59,13 @@ class Board(keras.callbacks.Callback):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._writer = EventFileWriter(str(folder))
         self._heatmaps = model
         count = min(PICTURES, len(people))
         # Whole batches: every replica must get a share of them.
-        batch_size = dataset.element_spec[0].shape[0]
-        batches = dataset.take(-(-count // batch_size)).map(lambda image, heatmaps, weights: image)
+        first = islice(batches, -(-count // batch_size))
         self._batch_size = batch_size
-        self._batches = np.concatenate(list(batches.as_numpy_iterator()))
+        self._batches = np.concatenate([np.asarray(image) for image, _, _ in first])
         self._crops = self._batches[:count]
         matrices = crop_matrix(people.center[:count], people.scale[:count], size=input_size)
         self._labels = apply_affine(matrices, people.points[:count])
@@ -64,15 +74,28 @@ class Board(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         found = self._heatmaps.predict(self._batches, batch_size=self._batch_size, verbose=0)
         heatmaps = np.asarray(found)[: len(self._crops)]
-        with self._writer.as_default(step=epoch + 1):
-            for name, value in (logs or {}).items():
-                tf.summary.scalar(_board_name(name), value)
-            pictures = draw_panels(self._crops, heatmaps, self._labels, self._labelled)
-            tf.summary.image("labelled | predicted | heatmaps", pictures, max_outputs=len(pictures))
+        panels = draw_panels(self._crops, heatmaps, self._labels, self._labelled)
+        summary = Summary()
+        for name, value in (logs or {}).items():
+            summary.MergeFrom(scalar_pb(_board_name(name), value))
+        summary.MergeFrom(_pictures("labelled | predicted | heatmaps", panels))
+        self._writer.add_event(Event(wall_time=time.time(), step=epoch + 1, summary=summary))
         self._writer.flush()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._writer.close()
+
+
+def _pictures(name: str, pictures: np.ndarray) -> Summary:
+    """Pictures (N, H, W, 3) uint8 RGB as TensorBoard's own summary writes them."""
+    height, width = pictures.shape[1:3]
+    sizes = [str(width).encode(), str(height).encode()]
+    encoded = [cv2.imencode(".png", cv2.cvtColor(one, cv2.COLOR_RGB2BGR))[1] for one in pictures]
+    tensor = make_tensor_proto([*sizes, *(one.tobytes() for one in encoded)])
+    summary = Summary()
+    metadata = create_summary_metadata(display_name=None, description=None)
+    summary.value.add(tag=name, metadata=metadata, tensor=tensor)
+    return summary
 
 
 def _board_name(name: str) -> str:

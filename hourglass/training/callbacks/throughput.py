@@ -6,7 +6,7 @@ import time
 
 import keras
 
-from hourglass.data.datasets import InputClock
+from hourglass.data.batches import InputClock
 from hourglass.training.callbacks.names import Logs
 
 

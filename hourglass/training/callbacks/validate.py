@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
-import tensorflow as tf
 
 from hourglass.core.geometry import apply_affine, crop_matrix, from_grid, invert_affine
 from hourglass.data.people import People
@@ -17,29 +19,30 @@ class Validate(keras.callbacks.Callback):
 
     Args:
         model: `validation_model` of the network.
-        dataset: `validation_dataset`.
-        people: The labels, in the dataset's order.
+        pairs: Gives, for each time, batches of `((image, heatmaps),)` of all people, in what
+            `predict` takes.
+        people: The labels, in their order.
         input_size: Side of the crops, px.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        dataset: tf.data.Dataset,
+        pairs: Callable[[], Any],
         people: People,
         *,
         input_size: int,
     ) -> None:
         super().__init__()
         self._validation = model
-        self._dataset = dataset.map(lambda image, heatmaps, weights: ((image, heatmaps),))
+        self._pairs = pairs
         self._people = people
         self._back = invert_affine(crop_matrix(people.center, people.scale, size=input_size))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         people = self._people
-        found = self._validation.predict(self._dataset, verbose=0)
+        found = self._validation.predict(self._pairs(), verbose=0)
         cells = np.asarray(found["joints"])[: len(people), :, :2]
         losses = np.asarray(found["losses"])[: len(people)]
         points = apply_affine(self._back, from_grid(cells))

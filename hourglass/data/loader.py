@@ -1,0 +1,365 @@
+"""From shards to batches without TensorFlow: the twin of `hourglass.data.datasets`.
+
+Each process makes whole batches, by the steps of `hourglass.data.crops`, in memory that it shares
+with the training; the order and all numbers depend on the seed alone, not on how many processes
+there are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import functools
+import multiprocessing
+import os
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import RawArray
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hourglass.core.config import Config
+from hourglass.core.geometry import sample_in_one_thread
+from hourglass.core.skeleton import MPII
+from hourglass.data import crops
+from hourglass.data.batches import InputClock, steps_per_epoch
+from hourglass.data.shards import Place, find_records, find_shards, read_record
+
+SLOTS = 2
+"""Batches that each process makes ahead: one is filled while the other one waits to be taken."""
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def training_batches(
+    pattern: str,
+    config: Config | None = None,
+    *,
+    epochs: int = 1,
+    first_epoch: int = 0,
+    clock: InputClock | None = None,
+) -> Batches:
+    """Shuffled, augmented batches; what does not fill a batch at an epoch's end is dropped.
+
+    Every epoch has an order of its own, the same for the same seed whichever epoch the batches
+    start at. All people are shuffled together.
+
+    Args:
+        pattern: Glob of the shards, such as `tfrecords/train*`.
+        config: All choices; the batch size and the seed are the `train` section's.
+        epochs: How many epochs the batches last.
+        first_epoch: The first one's number, when training is resumed.
+        clock: Measures the wait for batches.
+
+    Returns:
+        Batches of image (B, S, S, 3) uint8, heatmaps (B, S/4, S/4, J) and weights (B, J) float32.
+
+    Raises:
+        ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
+    """
+    config = config or Config()
+    places = find_records(find_shards(pattern))
+    size, seed = config.train.batch_size, config.train.seed
+    steps = steps_per_epoch(len(places), size, pattern)
+
+    @functools.lru_cache(maxsize=1)
+    def order(epoch: int) -> np.ndarray:
+        return np.random.default_rng([seed, epoch]).permutation(len(places))
+
+    def task(number: int) -> Task:
+        number += first_epoch * steps
+        epoch, step = divmod(number, steps)
+        return Task(order(epoch)[step * size : (step + 1) * size].tolist(), (seed, number))
+
+    return Batches(places, config, task, batch_size=size, count=steps * epochs, clock=clock)
+
+
+def validation_batches(
+    pattern: str, config: Config | None = None, *, batch_size: int | None = None
+) -> Batches:
+    """Batches in the shards' own order, the last one filled up with examples of zero weight.
+
+    Args:
+        pattern: Glob of the shards, such as `tfrecords/validation*`.
+        config: All choices.
+        batch_size: Default: the `train` section's.
+
+    Returns:
+        Batches as `training_batches`', all of the same size. Row i of their concatenation is
+        person i of `load_people`; rows beyond the last person are empty.
+
+    Raises:
+        ValueError: If no shard matches or one is damaged.
+    """
+    config = config or Config()
+    places = find_records(find_shards(pattern))
+    size = batch_size or config.train.batch_size
+
+    def task(number: int) -> Task:
+        return Task(list(range(len(places)))[number * size : (number + 1) * size], seed=None)
+
+    return Batches(places, config, task, batch_size=size, count=-(-len(places) // size))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One batch to be made.
+
+    Attributes:
+        people: Places of its people in the list of all; rows beyond them stay empty.
+        seed: Decides the augmentation; None: there is none.
+    """
+
+    people: list[int]
+    seed: tuple[int, int] | None
+
+
+class Batches:
+    """Batches of numpy arrays, by their numbers; processes make those that follow ahead.
+
+    The processes start with the first batch asked for and end with this object. Their programs
+    import the main module: a script that trains keeps its own calls under
+    `if __name__ == "__main__":`.
+
+    Args:
+        places: Where the records of all people lie.
+        config: Sizes, sigma and augmentation.
+        task: Which people make a batch, by its number.
+        batch_size: People in a batch.
+        count: How many batches there are.
+        clock: Measures the wait for batches.
+        processes: Default: one per core.
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Place],
+        config: Config,
+        task: Callable[[int], Task],
+        *,
+        batch_size: int,
+        count: int,
+        clock: InputClock | None = None,
+        processes: int | None = None,
+    ) -> None:
+        self._places, self._config, self._task = list(places), config, task
+        self._batch_size, self._count = batch_size, count
+        self._clock = clock or InputClock()
+        self._processes = min(processes or os.cpu_count() or 1, count)
+        self._makers: list[_Maker] = []
+        self._free: deque[tuple[_Maker, int]] = deque()
+        self._pending: deque[tuple[_Maker, int]] = deque()
+        self._first = self._next = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[number] for number in range(self._count))
+
+    def __getitem__(self, number: int) -> Batch:
+        """A batch; fast where it follows the one that was asked for last.
+
+        Returns:
+            image, heatmaps and weights, arrays of the caller's own.
+
+        Raises:
+            IndexError: If there is no batch of that number.
+            ValueError: If a record or its picture is damaged; names the shard and the record.
+        """
+        if not 0 <= number < self._count:
+            raise IndexError(f"batch {number} of {self._count}")
+        self._start()
+        if number != self._first:
+            self._forget()
+            self._first = self._next = number
+        self._order()
+        maker, slot = self._pending.popleft()
+        self._free.append((maker, slot))
+        self._first = (number + 1) % self._count
+        self._clock.start()
+        maker.wait()
+        self._clock.stop()
+        batch = maker.take(slot)
+        self._order()
+        return batch
+
+    def _order(self) -> None:
+        """Has the following batches made, as many as there are slots for."""
+        while self._free and len(self._pending) < self._count:
+            maker, slot = self._free.popleft()
+            maker.begin(self._task(self._next), slot)
+            self._pending.append((maker, slot))
+            self._next = (self._next + 1) % self._count
+
+    def _forget(self) -> None:
+        """Waits for the batches that are being made, and has all slots free."""
+        while self._pending:
+            maker, slot = self._pending.popleft()
+            with contextlib.suppress(ValueError):
+                maker.wait()
+            self._free.append((maker, slot))
+
+    def _start(self) -> None:
+        """Starts the processes, unless they have been."""
+        while len(self._makers) < self._processes:
+            maker = _Maker(self._places, self._config, self._batch_size)
+            weakref.finalize(self, maker.end)
+            self._makers.append(maker)
+            if len(self._makers) == self._processes:
+                self._free.extend((one, slot) for slot in range(SLOTS) for one in self._makers)
+
+
+class _Maker:
+    """A process that makes batches, seen from the training."""
+
+    def __init__(self, places: list[Place], config: Config, batch_size: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        shapes = _shapes(config, batch_size)
+        memory = [RawArray(ctypes.c_byte, shapes.size) for _ in range(SLOTS)]
+        self._slots = [shapes.arrays(one) for one in memory]
+        self._connection, other = context.Pipe()
+        self._process = context.Process(
+            target=_make_batches, args=(other, memory, shapes, places, config), daemon=True
+        )
+        self._process.start()
+        other.close()
+
+    def begin(self, task: Task, slot: int) -> None:
+        """Asks for a batch in a free slot."""
+        with contextlib.suppress(BrokenPipeError):  # which `wait` will tell
+            self._connection.send((task, slot))
+
+    def wait(self) -> None:
+        """Waits until the batch that was asked for first is there.
+
+        Raises:
+            ValueError: If it cannot be made.
+        """
+        try:
+            problem = self._connection.recv()
+        except EOFError:
+            raise ValueError(
+                "a process that makes batches ended; a script that trains must keep its own calls "
+                'under `if __name__ == "__main__":`'
+            ) from None
+        if problem:
+            raise ValueError(problem)
+
+    def take(self, slot: int) -> Batch:
+        """A copy of a batch that is there."""
+        image, heatmaps, weights = self._slots[slot]
+        return image.copy(), heatmaps.copy(), weights.copy()
+
+    def end(self) -> None:
+        """Ends the process: it reads the end of its orders."""
+        self._connection.close()
+        self._process.join()
+
+
+@dataclass(frozen=True)
+class _Shapes:
+    """How a batch lies in memory: image, heatmaps and weights one after the other."""
+
+    image: tuple[int, ...]
+    heatmaps: tuple[int, ...]
+    weights: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        image, heatmaps, weights = map(int, map(np.prod, dataclasses.astuple(self)))
+        return image + 4 * (heatmaps + weights)
+
+    def arrays(self, memory: Any) -> Batch:
+        """The batch in `memory`."""
+        image, heatmaps = int(np.prod(self.image)), 4 * int(np.prod(self.heatmaps))
+        data = np.frombuffer(memory, np.uint8)
+        return (
+            data[:image].reshape(self.image),
+            data[image : image + heatmaps].view(np.float32).reshape(self.heatmaps),
+            data[image + heatmaps :].view(np.float32).reshape(self.weights),
+        )
+
+
+def _shapes(config: Config, batch_size: int) -> _Shapes:
+    size, grid, joints = config.network.input_size, config.network.heatmap_size, len(MPII.joints)
+    return _Shapes(
+        (batch_size, size, size, 3), (batch_size, grid, grid, joints), (batch_size, joints)
+    )
+
+
+def _make_batches(
+    connection: Connection,
+    memory: list[Any],
+    shapes: _Shapes,
+    places: list[Place],
+    config: Config,
+) -> None:
+    """What a process does: makes the batches that it is told to, until nobody tells it any more."""
+    sample_in_one_thread()
+    slots = [shapes.arrays(one) for one in memory]
+    files: dict[str, BinaryIO] = {}
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            task, slot = connection.recv()
+            problem = ""
+            try:
+                make_batch([places[one] for one in task.people], config, task.seed, slots[slot], files)
+            except (ValueError, OSError) as error:
+                problem = str(error)
+            connection.send(problem)
+
+
+def make_batch(
+    places: Sequence[Place],
+    config: Config,
+    seed: tuple[int, int] | None,
+    out: Batch,
+    files: dict[str, BinaryIO],
+) -> None:
+    """Makes one batch.
+
+    Args:
+        places: Where its people's records lie.
+        config: Sizes, sigma and augmentation.
+        seed: Decides the augmentation; None: there is none.
+        out: image (B, S, S, 3), heatmaps (B, S/4, S/4, J) and weights (B, J), B at least the number
+            of people: they are overwritten, with zeros beyond the people.
+        files: The open shards by their paths; new ones are added.
+
+    Raises:
+        ValueError: If a record or its picture is damaged; names the shard and the record.
+    """
+    image, heatmaps, weights = out
+    people = len(places)
+    for array in out:
+        array[people:] = 0
+    for place in places:
+        if place.path not in files:
+            files[place.path] = open(place.path, "rb")  # noqa: SIM115  # stays open
+    records = [read_record(files[place.path], place) for place in places]
+    persons = [record.person for record in records]
+    labels = crops.Labels(
+        center=np.stack([person.center for person in persons]),
+        scale=np.array([person.scale for person in persons], np.float32),
+        points=np.stack([person.points for person in persons]),
+        labelled=np.stack([person.labelled for person in persons]),
+        height=np.array([record.height for record in records]),
+        width=np.array([record.width for record in records]),
+    )
+    plan = crops.plan(labels, config, seed=seed)
+    for row, (place, record) in enumerate(zip(places, records, strict=True)):
+        try:
+            picture = crops.decode(record.encoded, plan.halvings[row], plan.window[row])
+        except ValueError as error:
+            raise ValueError(f"{place.path}: record {place.number}: {error}") from error
+        crops.render(
+            picture, plan.matrix[row], plan.colours[row], plan.hiding[row], out=image[row]
+        )
+    heatmaps[:people], weights[:people] = crops.draw(plan.cells, plan.labelled, config)
