@@ -101,7 +101,7 @@ def exactness_row(name: str, pattern: str) -> Row:
     import tensorflow as tf
 
     from hourglass.core.geometry import crop
-    from hourglass.data.crops import Preprocessor
+    from hourglass.data.datasets import Preprocessor
     from hourglass.data.records import parse_example
 
     logger.info(f"crops, {name}")

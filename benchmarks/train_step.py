@@ -27,7 +27,8 @@ from benchmarks.flops import training_flops
 from benchmarks.made_up import LARGE, made_up_shards
 from hourglass.console import command
 from hourglass.core.config import PRESETS, Config, preset
-from hourglass.data.batches import InputClock, training_dataset
+from hourglass.data.batches import InputClock
+from hourglass.data.datasets import training_dataset
 from hourglass.networks.hourglass import build_network
 from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.devices import Devices, find_devices

@@ -71,7 +71,9 @@ WINGS = {
             "synthetic",
             "augment",
             "crops",
+            "batches",
             "datasets",
+            "loader",
         ),
     ),
     "modelfiles": Wing(below=("core", "networks"), rooms=("metadata", "keras_file", "runtimes")),
@@ -85,7 +87,7 @@ WINGS = {
     ),
     "training": Wing(
         below=ALL_BUT_THE_LAST,
-        rooms=("choices", "metrics", "devices", "optimizer", "model", "callbacks", "run"),
+        rooms=("choices", "metrics", "devices", "feed", "optimizer", "model", "callbacks", "run"),
     ),
     "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("choices", "formats", "parity")),
     "lifting": Wing(
@@ -124,7 +126,7 @@ PACKAGES: dict[str, frozenset[str]] = {
 }
 """What the lowest wings may import from outside, beyond the standard library."""
 
-WITH_TENSORFLOW = {"networks/normalization", "core/heatmaps"}
+WITH_TENSORFLOW = {"networks/normalization"}
 """Rooms of those wings that may use TensorFlow, inside functions or not."""
 
 ON_ANY_BACKEND = [
@@ -136,9 +138,10 @@ ON_ANY_BACKEND = [
 ]
 
 START_WITHOUT_TENSORFLOW = [
-    *(f"core/{name}" for name in WINGS["core"].rooms if name != "heatmaps"),
+    *(f"core/{name}" for name in WINGS["core"].rooms),
     *(f"media/{name}" for name in WINGS["media"].rooms),
-    "data/records",
+    "data/loader",
+    "data/people",
     "data/readers/mpii_json",
     "data/building/shard_writer",
     "modelfiles/metadata",

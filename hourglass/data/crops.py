@@ -7,6 +7,7 @@ and `loader` without TensorFlow; the numbers are the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -78,7 +79,7 @@ class Plan(NamedTuple):
     labelled: np.ndarray
 
 
-def plan(labels: Labels, config: Config, *, seed: np.ndarray | None) -> Plan:
+def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | None) -> Plan:
     """Decides what the crops of N records show.
 
     Args:
@@ -183,7 +184,7 @@ def render(
 
 
 def draw(
-    cells: np.ndarray, labelled: np.ndarray, config: Config
+    cells: np.ndarray, labelled: np.ndarray, config: Config, *, out: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The targets of one example or of a batch.
 
@@ -191,12 +192,13 @@ def draw(
         cells: (..., J, 2) float32, the joints on the heatmap grid.
         labelled: (..., J) bool.
         config: Sizes and sigma.
+        out: Where the heatmaps go; default: a new array.
 
     Returns:
         heatmaps (..., S/4, S/4, J) float32, and weights (..., J) float32: 1 for labelled joints, 0
         for others.
     """
     heatmaps = encode_heatmaps(
-        cells, labelled, size=config.network.heatmap_size, sigma=config.data.sigma
+        cells, labelled, size=config.network.heatmap_size, sigma=config.data.sigma, out=out
     )
     return heatmaps, labelled.astype(np.float32)

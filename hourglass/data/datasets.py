@@ -155,7 +155,7 @@ class Preprocessor:
             image, heatmaps (..., S/4, S/4, 16) float32, weights (..., 16) float32.
         """
         heatmaps, weights = tf.numpy_function(
-            lambda *labels: crops.draw(*labels, self._config),
+            lambda places, known: crops.draw(places, known, self._config),
             [cells, labelled],
             [tf.float32, tf.float32],
             stateful=False,

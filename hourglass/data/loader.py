@@ -310,7 +310,8 @@ def _make_batches(
             task, slot = connection.recv()
             problem = ""
             try:
-                make_batch([places[one] for one in task.people], config, task.seed, slots[slot], files)
+                people = [places[one] for one in task.people]
+                make_batch(people, config, task.seed, out=slots[slot], files=files)
             except (ValueError, OSError) as error:
                 problem = str(error)
             connection.send(problem)
@@ -320,6 +321,7 @@ def make_batch(
     places: Sequence[Place],
     config: Config,
     seed: tuple[int, int] | None,
+    *,
     out: Batch,
     files: dict[str, BinaryIO],
 ) -> None:
@@ -359,7 +361,5 @@ def make_batch(
             picture = crops.decode(record.encoded, plan.halvings[row], plan.window[row])
         except ValueError as error:
             raise ValueError(f"{place.path}: record {place.number}: {error}") from error
-        crops.render(
-            picture, plan.matrix[row], plan.colours[row], plan.hiding[row], out=image[row]
-        )
-    heatmaps[:people], weights[:people] = crops.draw(plan.cells, plan.labelled, config)
+        crops.render(picture, plan.matrix[row], plan.colours[row], plan.hiding[row], out=image[row])
+    _, weights[:people] = crops.draw(plan.cells, plan.labelled, config, out=heatmaps[:people])

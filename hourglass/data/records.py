@@ -41,8 +41,6 @@ FEATURES = (
     "image/object/scale",
 )
 
-PARTS, CENTER, SIDES = "image/object/parts/", "image/object/center/", ("height", "width")
-
 
 def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> bytes:
     """A person and their picture as a serialised `tf.train.Example`.
@@ -156,28 +154,43 @@ def read_example(serialized: bytes) -> Record:
     """
     try:
         values = _read_features(memoryview(serialized))
-        missing = [name for name in FEATURES if name not in values]
-        if missing:
-            raise ValueError(f"{missing[0]!r} is missing")
-        points = [np.frombuffer(values[PARTS + axis], "<f4") for axis in "xy"]
-        center = [np.frombuffer(values[CENTER + axis], "<f4")[0] for axis in "xy"]
-        person = Person(
-            filename=bytes(values["image/filename"]).decode(),
-            points=np.stack(points, axis=-1).astype(np.float32),
-            labelled=np.array(_read_varints(values[PARTS + "v"])) > NOT_LABELLED,
-            center=np.array(center, np.float32),
-            scale=float(np.frombuffer(values["image/object/scale"], "<f4")[0]),
-        )
-        (height,), (width,) = (_read_varints(values[f"image/{side}"]) for side in SIDES)
     except (IndexError, ValueError) as error:
         raise ValueError(f"records of another schema ({error})") from error
-    joints = len(MPII.joints)
-    if person.points.shape != (joints, 2) or person.labelled.shape != (joints,):
-        raise ValueError(
-            f"records of another schema (points {person.points.shape}, labels "
-            f"{person.labelled.shape}; there must be {joints} of each)"
-        )
+    missing = [name for name in FEATURES if name not in values]
+    if missing:
+        raise ValueError(f"records of another schema, {missing[0]!r} is missing")
+    (height,), (width,) = (_numbers(values, f"image/{side}", 1) for side in ("height", "width"))
+    joints, parts, center = len(MPII.joints), "image/object/parts/", "image/object/center/"
+    points = [_floats(values, parts + axis, joints) for axis in "xy"]
+    person = Person(
+        filename=bytes(values["image/filename"]).decode(),
+        points=np.stack(points, axis=-1),
+        labelled=np.array(_numbers(values, parts + "v", joints)) > NOT_LABELLED,
+        center=np.concatenate([_floats(values, center + axis, 1) for axis in "xy"]),
+        scale=float(_floats(values, "image/object/scale", 1)[0]),
+    )
     return Record(person, bytes(values["image/encoded"]), height, width)
+
+
+def _floats(values: dict[str, memoryview], name: str, count: int) -> np.ndarray:
+    """A feature's values, (count,) float32."""
+    data = values[name]
+    _require_count(name, len(data) / 4, count)
+    return np.frombuffer(data, "<f4")
+
+
+def _numbers(values: dict[str, memoryview], name: str, count: int) -> list[int]:
+    """A feature's values, whole numbers of 0 or more."""
+    numbers = _read_varints(values[name])
+    _require_count(name, len(numbers), count)
+    return numbers
+
+
+def _require_count(name: str, count: float, wanted: int) -> None:
+    if count != wanted:
+        raise ValueError(
+            f"records of another schema ({name} has {count:g} values, it must have {wanted})"
+        )
 
 
 def _read_features(serialized: memoryview) -> dict[str, memoryview]:

@@ -1,4 +1,4 @@
-"""Where a training's batches come from: tf.data, or the loader where TensorFlow is not installed."""
+"""Where a training's batches come from: tf.data, or the loader where TensorFlow is missing."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from hourglass.core import geometry
 from hourglass.core.config import AugmentConfig, Config, DataConfig, NetworkConfig, TrainConfig
 from hourglass.core.person import Person
-from hourglass.data import datasets as preprocess
+from hourglass.data import crops, datasets
 from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.crops import plan_decoding
 from hourglass.data.datasets import (
@@ -97,8 +97,8 @@ def crop_from_jpeg(encoded: bytes, matrix: np.ndarray, *, size: int = SIZE) -> n
     planned = plan_decoding(matrix[None], shape, size=size)
     unchanged = np.eye(3, 4)[None], np.zeros((1, 3))
     nobody = np.zeros((1, 16, 2), np.float32), np.zeros((1, 16), bool)
-    crops = Crops(*map(tf.constant, ([encoded], *planned, *unchanged, *nobody)))
-    return preprocessor.render(crops)[0][0].numpy()
+    made = Crops(*map(tf.constant, ([encoded], *planned, *unchanged, *nobody)))
+    return preprocessor.render(made)[0][0].numpy()
 
 
 def batches(dataset: tf.data.Dataset) -> list[Any]:
@@ -346,7 +346,7 @@ def test_only_a_window_is_decoded_and_nothing_changes(
         matrix = geometry.crop_matrix(np.array(center), scale, size=SIZE, rotation=rotation)
         ours = crop_from_jpeg(encoded, matrix)
         with monkeypatch.context() as patch:
-            patch.setattr("hourglass.data.crops.window", everything)
+            patch.setattr(crops, "window", everything)
             whole = crop_from_jpeg(encoded, matrix)
         # A sampling place may round to its other side, as its way from the window is another.
         apart = abs(ours.astype(int) - whole)
@@ -535,7 +535,7 @@ def test_a_validation_batch_can_have_another_size(
 def test_people_look_the_same_in_batches_of_any_size(
     shards: Path, config: Config, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(preprocess, "BLOCK", 5)
+    monkeypatch.setattr(datasets, "BLOCK", 5)
     alone = rows(validation_dataset(f"{shards}/validation*", config, batch_size=1))
     together = rows(validation_dataset(f"{shards}/validation*", config, batch_size=batch_size))
     for one, other in zip(alone, together, strict=True):

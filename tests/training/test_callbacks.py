@@ -19,7 +19,6 @@ from loguru import logger
 
 from hourglass.core.config import Config, NetworkConfig
 from hourglass.core.skeleton import LEFT, MPII, RIGHT
-from hourglass.data.datasets import validation_dataset
 from hourglass.data.people import load_people
 from hourglass.modelfiles.keras_file import TrainingState, load_training
 from hourglass.networks.hourglass import build_network
@@ -43,6 +42,7 @@ from hourglass.training.callbacks.plateau import Plateau
 from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.validate import Validate
+from hourglass.training.feed import Feed
 
 CONFIG = Config(NetworkConfig(stacks=1, channels=4, depth=1, input_size=8))
 

@@ -1,0 +1,231 @@
+"""Batches without TensorFlow: the same as by tf.data, everybody once, damage named."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainConfig
+from hourglass.data.batches import InputClock
+from hourglass.data.loader import Batches, make_batch, training_batches, validation_batches
+from hourglass.data.people import load_people
+from hourglass.data.records import frame, parse_example, read_example
+from hourglass.data.shards import find_records, find_shards, shard_name
+
+SIZE = 64
+PLAIN = AugmentConfig(
+    scale=0, rotation=0, rotation_probability=0, flip_probability=0, shift=0, colour=0
+)
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return Config(
+        NetworkConfig(stacks=1, channels=8, depth=1, input_size=SIZE),
+        train=TrainConfig(batch_size=4, seed=3),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(shards: Path, config: Config) -> list[tuple[np.ndarray, ...]]:
+    """Two epochs."""
+    return list(training_batches(f"{shards}/train*", config, epochs=2))
+
+
+def empty_batch(config: Config, people: int) -> tuple[np.ndarray, ...]:
+    """Arrays full of ones, to be overwritten."""
+    grid = config.network.heatmap_size
+    return (
+        np.ones((people, SIZE, SIZE, 3), np.uint8),
+        np.ones((people, grid, grid, 16), np.float32),
+        np.ones((people, 16), np.float32),
+    )
+
+
+def assert_same_pictures(ours: np.ndarray, theirs: np.ndarray):
+    """Up to what two JPEG decoders differ in."""
+    difference = np.abs(ours.astype(int) - theirs)
+    assert difference.max() <= 12
+    assert difference.mean() < 0.5
+
+
+def serialized_records(shards: Path, split: str) -> Iterator[bytes]:
+    for place in find_records(find_shards(f"{shards}/{split}*")):
+        with Path(place.path).open("rb") as file:
+            file.seek(place.start)
+            yield file.read(place.length)
+
+
+def test_records_are_read_as_by_tensorflow(shards: Path):
+    import tensorflow as tf
+
+    for serialized in serialized_records(shards, "train"):
+        ours, theirs = read_example(serialized), parse_example(tf.constant(serialized))
+        for name in ("filename", "points", "labelled", "center", "scale"):
+            value = getattr(ours.person, name)
+            expected = theirs[name].numpy()
+            np.testing.assert_array_equal(value.encode() if name == "filename" else value, expected)
+            if name in ("points", "labelled", "center"):
+                assert value.dtype == expected.dtype
+        assert ours.encoded == theirs["encoded"].numpy()
+        assert (ours.height, ours.width) == (theirs["height"].numpy(), theirs["width"].numpy())
+
+
+def test_validation_is_what_tensorflow_makes_of_it(shards: Path, config: Config):
+    from hourglass.data.datasets import validation_dataset
+
+    ours = list(validation_batches(f"{shards}/validation*", config))
+    theirs = list(validation_dataset(f"{shards}/validation*", config).as_numpy_iterator())
+    assert len(ours) == len(theirs) == 3
+    people = len(load_people(f"{shards}/validation*"))
+    images = [np.concatenate([batch[0] for batch in side])[:people] for side in (ours, theirs)]
+    assert_same_pictures(*images)
+    for (_, heatmaps, weights), (_, other_heatmaps, other_weights) in zip(
+        ours, theirs, strict=True
+    ):
+        np.testing.assert_array_equal(heatmaps, other_heatmaps)
+        np.testing.assert_array_equal(weights, other_weights)
+    assert not ours[-1][0][people % 4 :].any()
+
+
+def test_the_same_people_and_seed_make_what_tensorflow_makes(shards: Path, config: Config):
+    import tensorflow as tf
+
+    from hourglass.data.datasets import Preprocessor
+
+    places = find_records(find_shards(f"{shards}/train*"))[:6]
+    out = empty_batch(config, 6)
+    make_batch(places, config, (3, 17), out=out, files={})
+    preprocessor = Preprocessor(config, training=True)
+    records = tf.constant(list(serialized_records(shards, "train"))[:6])
+    planned = preprocessor.plan(tf.constant([3, 17], tf.int64), records)
+    image, heatmaps, weights = preprocessor.draw(*preprocessor.render(planned))
+    assert_same_pictures(out[0], image.numpy())
+    np.testing.assert_array_equal(out[1], heatmaps.numpy())
+    np.testing.assert_array_equal(out[2], weights.numpy())
+
+
+def test_batches_have_shapes_and_everybody_once_an_epoch(shards: Path, config: Config):
+    plain = dataclasses.replace(config, augment=PLAIN)
+    batches = training_batches(f"{shards}/train*", plain, epochs=2)
+    assert len(batches) == 6
+    for image, heatmaps, weights in batches:
+        assert (image.shape, image.dtype) == ((4, SIZE, SIZE, 3), np.uint8)
+        assert (heatmaps.shape, heatmaps.dtype) == ((4, 16, 16, 16), np.float32)
+        assert (weights.shape, weights.dtype) == ((4, 16), np.float32)
+    images = np.concatenate([image for image, _, _ in batches])
+    epochs = images.reshape(2, 12, -1)
+    for epoch in epochs:
+        assert len(np.unique(epoch, axis=0)) == 12
+    assert (epochs[0] != epochs[1]).any()
+
+
+def test_the_same_seed_makes_the_same_batches_with_any_number_of_processes(
+    shards: Path, config: Config, trained: list[tuple[np.ndarray, ...]]
+):
+    again = training_batches(f"{shards}/train*", config, epochs=2)
+    assert isinstance(again, Batches)
+    again._processes = 1
+    for one, other in zip(trained, again, strict=True):
+        for array, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(array, same)
+    changed = dataclasses.replace(config, train=TrainConfig(batch_size=4, seed=4))
+    other = training_batches(f"{shards}/train*", changed)[0]
+    assert (other[0] != trained[0][0]).any()
+
+
+def test_a_resumed_training_goes_on_with_the_second_epochs_batches(
+    shards: Path, config: Config, trained: list[tuple[np.ndarray, ...]]
+):
+    resumed = training_batches(f"{shards}/train*", config, epochs=1, first_epoch=1)
+    for one, other in zip(trained[3:], resumed, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+
+
+def test_any_batch_may_be_asked_for(
+    shards: Path, config: Config, trained: list[tuple[np.ndarray, ...]]
+):
+    batches = training_batches(f"{shards}/train*", config, epochs=2)
+    for number in (0, 1, 0, 1, 2, 5, 3):
+        np.testing.assert_array_equal(batches[number][0], trained[number][0])
+    with pytest.raises(IndexError, match="batch 6 of 6"):
+        batches[6]
+
+
+def test_a_batch_is_not_changed_by_those_that_follow(shards: Path, config: Config):
+    batches = training_batches(f"{shards}/train*", config, epochs=4)
+    first = batches[0][0]
+    kept = first.copy()
+    for number in range(1, len(batches)):
+        batches[number]
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_clock_counts_waiting(shards: Path, config: Config):
+    clock = InputClock()
+    batches = training_batches(f"{shards}/train*", config, clock=clock)
+    assert clock.waited == 0
+    batches[0]
+    assert clock.waited > 0
+
+
+def test_too_few_people_for_a_batch_are_refused(shards: Path):
+    with pytest.raises(ValueError, match="13 people do not fill one batch of 16"):
+        training_batches(f"{shards}/train*")
+
+
+@pytest.mark.parametrize("make", [training_batches, validation_batches])
+def test_no_shards_are_refused(tmp_path: Path, make: Callable[..., Any]):
+    with pytest.raises(ValueError, match=r"no shards match '.*/train\*'"):
+        make(f"{tmp_path}/train*")
+
+
+def test_a_damaged_record_is_named(damaged_shards: Callable[[str, str], Path], config: Config):
+    folder = damaged_shards("validation", "damaged")
+    with pytest.raises(
+        ValueError, match=rf"{shard_name('validation', 2, 2)}: record \d is damaged"
+    ):
+        list(validation_batches(f"{folder}/validation*", config))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda encoded: b"no picture", "its picture cannot be decoded"),
+        (lambda encoded: encoded, "its picture has 48×44 pixels, fewer than it says"),
+    ],
+)
+def test_a_bad_picture_is_named(
+    tmp_path: Path,
+    config: Config,
+    dotted_person: Callable[..., Any],
+    to_jpeg_bytes: Callable[[np.ndarray], bytes],
+    change: Callable[[bytes], bytes],
+    problem: str,
+):
+    from hourglass.data.records import to_example
+
+    person, picture = dotted_person(0)
+    encoded = change(to_jpeg_bytes(picture[::2, ::2]))
+    path = tmp_path / shard_name("validation", 1, 1)
+    path.write_bytes(frame(to_example(person, encoded=encoded, height=88, width=96)))
+    with pytest.raises(ValueError, match=rf"{path}: record 0: {problem}"):
+        validation_batches(str(path), config)[0]
+
+
+@pytest.mark.parametrize(
+    ("serialized", "problem"),
+    [
+        (b"\n\x0b\n\t\n\x01x\x12\x04\x1a\x02\n\x00", ", 'image/encoded' is missing"),
+        (b"\x0a\x7f\x00", r" \(cut off\)"),
+        (b"\x08\x01", r" \(field of kind 0 at byte 0\)"),
+    ],
+)
+def test_a_record_of_another_schema_is_refused(serialized: bytes, problem: str):
+    with pytest.raises(ValueError, match=f"records of another schema{problem}"):
+        read_example(serialized)
