@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hourglass.core.config import Config, preset
     from hourglass.core.pose import Pose
-    from hourglass.core.skeleton import MPII, Skeleton
+    from hourglass.core.skeleton import COCO, MPII, Skeleton
     from hourglass.data.building.build import build as build_shards
     from hourglass.inference.estimator import PoseEstimator
     from hourglass.media.drawing import draw_pose
@@ -34,6 +34,7 @@ __all__ = [
     "Pose",
     "Skeleton",
     "MPII",
+    "COCO",
     "Config",
     "preset",
     "build_shards",
@@ -48,6 +49,7 @@ _HOMES = {
     "Pose": "core.pose",
     "Skeleton": "core.skeleton",
     "MPII": "core.skeleton",
+    "COCO": "core.skeleton",
     "Config": "core.config",
     "preset": "core.config",
     "build_shards": "data.building.build",

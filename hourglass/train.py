@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from hourglass.console import PATH, command, quiet_stderr
-from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES
-from hourglass.training.choices import DEFAULT_PRESET, chosen_config
+from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES, SECTIONS
+from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choices
 
 
 @click.command()
@@ -69,6 +69,14 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config
     help="Compile the step with XLA; auto: on one GPU. [default: auto]",
 )
 @click.option("--seed", type=int, help="Seed of weights, order and augmentation. [default: 0]")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="SECTION.FIELD=VALUE",
+    help="Any other choice, such as augment.rotation=20; may be given several times. The sections "
+    f"are {', '.join(SECTIONS)}; a run's config.json has all fields.",
+)
 @command
 def main(
     data: str,
@@ -78,14 +86,15 @@ def main(
     models: Path,
     logs: Path,
     weights: Path | None,
-    **changes: Any,
+    settings: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Trains a stacked hourglass on the shards that `hourglass.build` made."""
     if resume and weights:
         raise ValueError("--weights starts a run and --resume goes on with one: give one of them")
     run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
-    config = chosen_config(name, folder, resume, changes)
+    config = chosen_config(name, folder, resume, given_choices(options, settings))
     with quiet_stderr():
         from hourglass.training.devices import find_devices
         from hourglass.training.run import train

@@ -587,6 +587,10 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     config = change(preset("small"), **options)
     network = dataclasses.replace(config.network, input_size=192)
     assert asked[-1] == (dataclasses.replace(config, network=network), "d", expected)
+    settings = {"augment.rotation": 20.0, "network.depth": 3, "train.frozen_statistics": True}
+    words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    CliRunner().invoke(main, [word.lower() for word in words], catch_exceptions=False)
+    assert asked[-1][0] == preset("hg4").with_choices(settings)
 
 
 @pytest.mark.parametrize(
@@ -597,6 +601,11 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
         (["--learning-rate", "0"], "TrainConfig.learning_rate is 0.0, it must be above 0"),
         (["--learning-rate", "nan"], "TrainConfig.learning_rate is nan, it must be a finite float"),
         (["--seed", "-1"], "TrainConfig.seed is -1, it must be 0 to 2147483647"),
+        (["--set", "epochs9"], "--set epochs9: it must be SECTION.FIELD=VALUE, such as train."),
+        (["--set", "train.epochs=x"], "train.epochs=x: train.epochs is 'x', it must be a finite"),
+        (["--set", "train.epoch=9"], "no choice is called 'train.epoch'; train has epochs, "),
+        (["--set", "augment.shift=2"], "AugmentConfig.shift is 2.0, it must be at least 0 and"),
+        (["--epochs", "9", "--set", "train.epochs=9"], "train.epochs is given twice"),
         (["--preset", "huge"], "Invalid value for '--preset': 'huge' is not one of"),
     ],
 )

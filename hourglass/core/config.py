@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,14 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "bool": ((bool,), "true or false (bool)"),
 }
 """What a field of each type may hold, and how to say so."""
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": lambda text: {"true": True, "false": False}[text],
+}
+"""How a field of each type is read from text."""
 
 
 def _require(holds: bool, owner: object, name: str, allowed: str) -> None:
@@ -238,6 +247,44 @@ class Config:
                 f"{self.skeleton.name!r} has as many"
             )
 
+    def replace(self, name: str, value: Any) -> Config:
+        """The same choices but for one, such as `config.replace("train.epochs", 9)`.
+
+        Args:
+            name: SECTION.FIELD; or `skeleton`, as `with_skeleton`.
+            value: Of the field's type.
+
+        Raises:
+            ValueError: If there is no such choice, or it cannot have that value.
+        """
+        if name == SKELETON:
+            if not isinstance(value, Skeleton):
+                raise ValueError(f"skeleton is {value!r}, it must be a Skeleton")
+            return self.with_skeleton(value)
+        return self.with_choices({name: value})
+
+    def with_choices(self, choices: Mapping[str, Any]) -> Config:
+        """The same choices but for some, which are judged together.
+
+        Args:
+            choices: Values by SECTION.FIELD.
+
+        Raises:
+            ValueError: As `replace`.
+        """
+        changes: dict[str, dict[str, Any]] = {}
+        for name, value in choices.items():
+            field_of(name)
+            section, _, entry = name.partition(".")
+            changes.setdefault(section, {})[entry] = value
+        return dataclasses.replace(
+            self,
+            **{
+                section: dataclasses.replace(getattr(self, section), **values)
+                for section, values in changes.items()
+            },
+        )
+
     def with_skeleton(self, skeleton: Skeleton) -> Config:
         """The same choices for another skeleton, with as many heatmaps as it has joints.
 
@@ -262,6 +309,39 @@ SECTIONS: dict[str, Any] = {
 
 SKELETON = "skeleton"
 """The section that says what the joints are; files from before there were several lack it."""
+
+
+def field_of(name: str) -> dataclasses.Field[Any]:
+    """The field of a choice, by SECTION.FIELD.
+
+    Raises:
+        ValueError: If there is none; says which there are.
+    """
+    section, _, entry = name.partition(".")
+    if section not in SECTIONS:
+        raise ValueError(f"no choice is called {name!r}; sections are {', '.join(SECTIONS)}")
+    fields = {one.name: one for one in dataclasses.fields(SECTIONS[section])}
+    if entry not in fields:
+        raise ValueError(f"no choice is called {name!r}; {section} has {', '.join(fields)}")
+    return fields[entry]
+
+
+def parse_choice(name: str, text: str) -> Any:
+    """The value of a choice that is written as text, such as 9 for `train.epochs` and "9".
+
+    Args:
+        name: SECTION.FIELD.
+        text: A number, a word, or `true` or `false`.
+
+    Raises:
+        ValueError: If there is no such choice, or the text is no value of its type.
+    """
+    kind = str(field_of(name).type)
+    try:
+        return _PARSERS[kind](text)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{name} is {text!r}, it must be {_KINDS[kind][1]}") from error
+
 
 PRESETS: dict[str, Config] = {
     "hg1": Config(NetworkConfig(stacks=1)),

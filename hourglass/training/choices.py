@@ -2,38 +2,78 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hourglass.core.config import FILE, Config, from_json, preset, same_layers
+from hourglass.core.config import FILE, Config, from_json, parse_choice, preset, same_layers
 
 DEFAULT_PRESET = "hg4"
 
+EPOCHS = "train.epochs"
+"""The only choice that may change when a run goes on."""
 
-def chosen_config(name: str | None, folder: Path, resume: bool, changes: dict[str, Any]) -> Config:
-    """The preset with the changes; or, when resuming, the run's own with more epochs at most."""
-    given = {key: value for key, value in changes.items() if value is not None}
+
+def given_choices(options: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """What a command line chooses, by SECTION.FIELD.
+
+    Args:
+        options: Values of the options that are called like fields; None of those not given.
+        settings: `SECTION.FIELD=VALUE`, as of `--set`.
+
+    Raises:
+        ValueError: If a setting is none, or something is chosen twice.
+    """
+    section = {"input_size": "network"}
+    choices = {
+        f"{section.get(name, 'train')}.{name}": value
+        for name, value in options.items()
+        if value is not None
+    }
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--set {setting}: it must be SECTION.FIELD=VALUE, such as train.epochs=9"
+            )
+        try:
+            value = parse_choice(name, text)
+        except ValueError as error:
+            raise ValueError(f"--set {setting}: {error}") from error
+        if name in choices:
+            raise ValueError(f"--set {setting}: {name} is given twice")
+        choices[name] = value
+    return choices
+
+
+def chosen_config(
+    name: str | None, folder: Path, resume: bool, choices: Mapping[str, Any]
+) -> Config:
+    """The preset with the choices; or, when resuming, the run's own with more epochs at most.
+
+    Args:
+        name: The preset; None for `DEFAULT_PRESET`.
+        folder: The run's.
+        resume: Go on with the run.
+        choices: Values by SECTION.FIELD.
+
+    Raises:
+        ValueError: If there is no run to resume, or a choice cannot be.
+    """
     if not resume:
-        base = preset(name or DEFAULT_PRESET)
-        size = given.pop("input_size", base.network.input_size)
-        return dataclasses.replace(
-            base,
-            network=dataclasses.replace(base.network, input_size=size),
-            train=dataclasses.replace(base.train, **given),
-        )
+        return preset(name or DEFAULT_PRESET).with_choices(choices)
     path = folder / FILE
     if not path.exists():
         raise ValueError(f"{folder}: no run to resume, {FILE} is missing")
     config = from_json(path.read_text(encoding="utf-8"), where=str(path))
-    own = {**dataclasses.asdict(config.train), "input_size": config.network.input_size}
     if name and not same_layers(preset(name).network, config.network):
         raise ValueError(f"{path}: the run's network is not that of --preset {name}")
-    for key, value in given.items():
-        if key != "epochs" and value != own[key]:
+    for choice, value in choices.items():
+        section, _, field = choice.partition(".")
+        own = getattr(getattr(config, section), field)
+        if choice != EPOCHS and value != own:
             raise ValueError(
-                f"{path}: {key} is {own[key]} and cannot become {value} when resuming; only "
+                f"{path}: {field} is {own} and cannot become {value} when resuming; only "
                 "--epochs can"
             )
-    epochs = given.get("epochs", config.train.epochs)
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=epochs))
+    return config.with_choices({EPOCHS: choices.get(EPOCHS, config.train.epochs)})

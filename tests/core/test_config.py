@@ -11,12 +11,14 @@ import pytest
 
 from hourglass.core.config import (
     PRESETS,
+    SECTIONS,
     AugmentConfig,
     Config,
     DataConfig,
     NetworkConfig,
     TrainConfig,
     from_json,
+    parse_choice,
     preset,
     to_json,
 )
@@ -243,7 +245,7 @@ def changed(section: str, **values: Any) -> str:
     return json.dumps(sections)
 
 
-SECTIONS = "not a configuration, its sections must be network, data, augment, train"
+WRONG_SECTIONS = "not a configuration, its sections must be network, data, augment, train"
 
 
 @pytest.mark.parametrize(
@@ -251,12 +253,12 @@ SECTIONS = "not a configuration, its sections must be network, data, augment, tr
     [
         ("", r"not JSON \(Expecting value: line 1 column 1"),
         ('{"network": ', r"not JSON \(Expecting value: line 1 column 13"),
-        ("[]", SECTIONS),
-        ("null", SECTIONS),
-        ('"network"', SECTIONS),
-        ("{}", SECTIONS),
-        ('{"network": {}, "data": {}, "augment": {}}', SECTIONS),
-        ('{"network": {}, "data": {}, "augment": {}, "train": {}, "more": {}}', SECTIONS),
+        ("[]", WRONG_SECTIONS),
+        ("null", WRONG_SECTIONS),
+        ('"network"', WRONG_SECTIONS),
+        ("{}", WRONG_SECTIONS),
+        ('{"network": {}, "data": {}, "augment": {}}', WRONG_SECTIONS),
+        ('{"network": {}, "data": {}, "augment": {}, "train": {}, "more": {}}', WRONG_SECTIONS),
         (
             '{"network": 3, "data": {}, "augment": {}, "train": {}}',
             "must be a mapping, not int",
@@ -313,3 +315,60 @@ def test_a_wrong_skeleton_in_a_configuration_is_named():
     sections["skeleton"]["bones"] = [[0, 99]]
     with pytest.raises(ValueError, match=r"^here: skeleton: skeleton 'mpii': bones has"):
         from_json(json.dumps(sections), where="here")
+
+
+def test_one_choice_is_replaced():
+    config = preset("lite").replace("train.epochs", 9).replace("augment.rotation", 20)
+    assert (config.train.epochs, config.augment.rotation) == (9, 20)
+    assert config.replace("train.epochs", 60).replace("augment.rotation", 30.0) == preset("lite")
+    assert config.replace("skeleton", COCO) == config.with_skeleton(COCO)
+
+
+def test_choices_that_only_fit_together_are_judged_together():
+    config = preset("hg2").with_choices({"network.depth": 5, "network.input_size": 384})
+    assert (config.network.depth, config.network.input_size) == (5, 384)
+    with pytest.raises(ValueError, match=r"NetworkConfig.input_size is 320"):
+        preset("hg2").with_choices({"network.depth": 5, "network.input_size": 320})
+    assert preset("hg2").with_choices({}) == preset("hg2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("train.epochs", 0, "TrainConfig.epochs is 0, it must be 1 or more"),
+        ("train.epochs", "9", "TrainConfig.epochs is '9', it must be a finite int"),
+        ("network.joints", 4, "NetworkConfig.joints is 4, it must be 16: skeleton 'mpii'"),
+        ("skeleton", "coco", "skeleton is 'coco', it must be a Skeleton"),
+        ("epochs", 9, "no choice is called 'epochs'; sections are network, data, augment, train"),
+        ("train", 9, "no choice is called 'train'; train has epochs, batch_size, "),
+        ("train.epoch", 9, "no choice is called 'train.epoch'; train has epochs, batch_size, "),
+        ("skeleton.name", "x", "no choice is called 'skeleton.name'; sections are network, "),
+    ],
+)
+def test_a_choice_that_cannot_be_is_told(name: str, value: object, told: str):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Config().replace(name, value)
+
+
+def test_every_choice_is_read_from_its_text():
+    for section, kind in SECTIONS.items():
+        for entry in dataclasses.fields(kind):
+            value = getattr(kind(), entry.name)
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            parsed = parse_choice(f"{section}.{entry.name}", text)
+            assert (parsed, type(parsed)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("train.epochs", "many", "train.epochs is 'many', it must be a finite int"),
+        ("train.epochs", "9.5", "train.epochs is '9.5', it must be a finite int"),
+        ("augment.scale", "", "augment.scale is '', it must be a finite float"),
+        ("train.frozen_statistics", "1", "is '1', it must be true or false (bool)"),
+        ("train.epoch", "9", "no choice is called 'train.epoch'"),
+    ],
+)
+def test_a_text_that_is_no_value_is_told(name: str, text: str, told: str):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        parse_choice(name, text)
