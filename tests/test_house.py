@@ -70,6 +70,7 @@ WINGS = {
             "building",
             "synthetic",
             "augment",
+            "appearance",
             "crops",
             "batches",
             "datasets",

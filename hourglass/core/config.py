@@ -151,6 +151,13 @@ class AugmentConfig:
         shift: Largest shift of the crop's centre along each axis, as a share of its side.
         colour: Largest change of each channel's gain and of the brightness, as a share.
         cutout: Largest side of a grey square that hides a part, as a share of the crop's.
+        paste: Largest side of a square that is copied to another place, as a share of the crop's.
+        half_body: Share of people whose picture ends somewhere between their middle and their feet,
+            framed as the part that is left.
+        style: Share of pictures that get the colour statistics of another one.
+        grey: Share of pictures without colour.
+        blur: Share of pictures blurred.
+        jpeg: Share of pictures compressed to a low quality.
     """
 
     scale: float = 0.25
@@ -160,13 +167,20 @@ class AugmentConfig:
     shift: float = 0.05
     colour: float = 0.3
     cutout: float = 0.0
+    paste: float = 0.0
+    half_body: float = 0.0
+    style: float = 0.0
+    grey: float = 0.0
+    blur: float = 0.0
+    jpeg: float = 0.0
 
     def __post_init__(self) -> None:
         _require_types(self)
         _require(0 <= self.rotation <= 180, self, "rotation", "0 to 180 degrees")
-        for name in ("scale", "shift", "colour", "cutout"):
+        for name in ("scale", "shift", "colour", "cutout", "paste"):
             _require(0 <= getattr(self, name) < 1, self, name, "at least 0 and below 1")
-        for name in ("rotation_probability", "flip_probability"):
+        shares = ("rotation_probability", "flip_probability", "half_body", "style")
+        for name in (*shares, "grey", "blur", "jpeg"):
             _require(0 <= getattr(self, name) <= 1, self, name, "0 to 1")
 
 

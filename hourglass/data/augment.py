@@ -1,7 +1,8 @@
 """How training pictures are changed: each a deterministic operation and its thin random twin.
 
 All but the last two work on N crops at once, before a pixel is decoded: what moves pixels is one
-matrix per crop in the end, mirroring included. Contract of every twin `random_x`: it draws its
+matrix per crop in the end, mirroring included. What they look like beyond a tint is
+`hourglass.data.appearance`'s. Contract of every twin `random_x`: it draws its
 numbers from `rng` and calls `x`.
 """
 
@@ -12,11 +13,27 @@ import numpy as np
 
 from hourglass.core import geometry
 from hourglass.core.config import AugmentConfig
-from hourglass.core.geometry import FILL, crop_side
+from hourglass.core.geometry import FILL, REFERENCE_HEIGHT, crop_side
 from hourglass.core.skeleton import Skeleton
 
 WHITE = 255.0
 """The highest value of a picture."""
+
+CUT = (0.35, 0.9)
+"""Where half bodies end, as a share of the way from the highest joint to the lowest: of somebody who
+stands, between the chest and the shins."""
+
+FEWEST_LEFT = 3
+"""Labelled joints of which a half body has at least so many."""
+
+TIGHTEST = 0.35
+"""Of a half body's scale, as a share of the whole person's: somebody's head alone is no person."""
+
+BOX_TO_SCALE = 0.9
+"""A person's height over the extent of their joints, head top to ankle, turned round."""
+
+FAR_AWAY = -1e6
+"""Coordinate, px, of joints that a picture no longer shows: outside any crop."""
 
 
 def crop_matrices(
@@ -65,6 +82,67 @@ def random_crop_matrices(
         rotation=np.where(rotates, config.rotation * draws[:, 1], 0.0),
         shift=config.shift * draws[:, 2:],
     )
+
+
+def half_body(
+    center: np.ndarray,
+    scale: np.ndarray,
+    points: np.ndarray,
+    labelled: np.ndarray,
+    height: np.ndarray,
+    *,
+    share: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Ends pictures above some people's feet, and frames what is left of them.
+
+    A joint below the end stays labelled, for it is outside: nothing is to be found there. People of
+    whom fewer than `FEWEST_LEFT` joints would be left stay whole.
+
+    Args:
+        center: (N, 2) px of the pictures.
+        scale: (N,) MPII scales.
+        points: (N, J, 2) px of the pictures.
+        labelled: (N, J) bool.
+        height: (N,) int, the pictures' heights, px.
+        share: (N,) where each ends, as a share of the way from the highest labelled joint to the
+            lowest; 1 ends nothing.
+
+    Returns:
+        Centres, scales and points, and the heights of what is left of the pictures.
+    """
+    y = points[..., 1]
+    top = np.where(labelled, y, -FAR_AWAY).min(axis=1)
+    end = top + share * (np.where(labelled, y, FAR_AWAY).max(axis=1) - top)
+    left = labelled & (y <= end[:, None])
+    cut = (share < 1) & (left.sum(axis=1) >= FEWEST_LEFT) & (end >= 0) & (end < height)
+    lowest = np.where(left[..., None], points, -FAR_AWAY).min(axis=1)
+    highest = np.where(left[..., None], points, FAR_AWAY).max(axis=1)
+    highest[:, 1] = end
+    framed = (highest - lowest).max(axis=1) / REFERENCE_HEIGHT / BOX_TO_SCALE
+    framed = np.clip(framed, TIGHTEST * scale, scale)
+    gone = cut[:, None] & labelled & ~left
+    return (
+        np.where(cut[:, None], (lowest + highest) / 2, center),
+        np.where(cut, framed, scale),
+        np.where(gone[..., None], FAR_AWAY, points),
+        np.where(cut, np.floor(end).astype(height.dtype) + 1, height),
+    )
+
+
+def random_half_body(
+    center: np.ndarray,
+    scale: np.ndarray,
+    points: np.ndarray,
+    labelled: np.ndarray,
+    height: np.ndarray,
+    *,
+    probability: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`half_body` for a share `probability` of the people, ending anywhere within `CUT`."""
+    share = rng.uniform(*CUT, len(scale))
+    share = np.where(rng.random(len(scale)) < probability, share, 1.0)
+    return half_body(center, scale, points, labelled, height, share=share)
 
 
 def flip(

@@ -25,7 +25,7 @@ from hourglass.core.geometry import (
 )
 from hourglass.core.heatmaps import encode_heatmaps
 from hourglass.core.skeleton import MPII
-from hourglass.data import augment
+from hourglass.data import appearance, augment
 
 REDUCED = (
     cv2.IMREAD_COLOR,
@@ -65,7 +65,10 @@ class Plan(NamedTuple):
             halved picture.
         matrix: (N, 2, 3) float64 from the window to crop px.
         colours: (N, 3, 4) float64 as of `augment.tint`.
+        style: (N, 3, 2) float64 as of `appearance.random_style`.
+        pasting: (N, 5) float64 as of `appearance.random_pasting`.
         hiding: (N, 3) float64 as of `augment.random_hiding`.
+        damages: (N, 2) float64 as of `appearance.random_damage`.
         cells: (N, J, 2) float32, the joints on the heatmap grid.
         labelled: (N, J) bool.
     """
@@ -74,9 +77,21 @@ class Plan(NamedTuple):
     window: np.ndarray
     matrix: np.ndarray
     colours: np.ndarray
+    style: np.ndarray
+    pasting: np.ndarray
     hiding: np.ndarray
+    damages: np.ndarray
     cells: np.ndarray
     labelled: np.ndarray
+
+    def of(self, person: int) -> Plan:
+        """One person's plan: every array without its first axis."""
+        return Plan(*(column[person] for column in self))
+
+
+EXTRA = 1
+"""Marks the stream of random numbers of what is off in most presets, so that the other stream stays
+as it is whether that is on or not."""
 
 
 def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | None) -> Plan:
@@ -92,10 +107,13 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
     size, people = config.network.input_size, len(scale)
     if seed is None:
         matrix = augment.crop_matrices(center, scale, size=size)
-        colours = augment.tint(np.ones((people, 3)), np.zeros(people))
-        hiding = np.zeros((people, 3))
+        look = _plain_look(people)
     else:
         choices, rng = config.augment, np.random.default_rng(seed)
+        extra = np.random.default_rng([*np.asarray(seed).tolist(), EXTRA])
+        center, scale, points, height = augment.random_half_body(
+            center, scale, points, labelled, height, probability=choices.half_body, rng=extra
+        )
         matrix = augment.random_crop_matrices(center, scale, size=size, config=choices, rng=rng)
         matrix, points, labelled = augment.random_flip(
             matrix,
@@ -106,11 +124,39 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
             probability=choices.flip_probability,
             rng=rng,
         )
-        colours = augment.random_tint(people, config=choices, rng=rng)
-        hiding = augment.random_hiding(people, size=size, largest=choices.cutout, rng=rng)
+        look = _random_look(people, config, rng=rng, extra=extra)
     cells = to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32)
     decoding = plan_decoding(matrix, np.stack([height, width], axis=-1), size=size)
-    return Plan(*decoding, colours, hiding, cells, labelled)
+    return Plan(*decoding, *look, cells, labelled)
+
+
+def _plain_look(people: int) -> tuple[np.ndarray, ...]:
+    """`Plan`'s colours, style, pasting, hiding and damages that change nothing."""
+    return (
+        augment.tint(np.ones((people, 3)), np.zeros(people)),
+        np.tile(appearance.NO_STYLE, (people, 1, 1)),
+        np.zeros((people, 5)),
+        np.zeros((people, 3)),
+        np.zeros((people, 2)),
+    )
+
+
+def _random_look(
+    people: int, config: Config, *, rng: np.random.Generator, extra: np.random.Generator
+) -> tuple[np.ndarray, ...]:
+    """The same, drawn."""
+    choices, size = config.augment, config.network.input_size
+    colours = augment.random_tint(people, config=choices, rng=rng)
+    hiding = augment.random_hiding(people, size=size, largest=choices.cutout, rng=rng)
+    return (
+        appearance.random_grey(colours, probability=choices.grey, rng=extra),
+        appearance.random_style(people, probability=choices.style, rng=extra),
+        appearance.random_pasting(people, size=size, largest=choices.paste, rng=extra),
+        hiding,
+        appearance.random_damage(
+            people, size=size, blur=choices.blur, jpeg=choices.jpeg, rng=extra
+        ),
+    )
 
 
 def plan_decoding(
@@ -162,25 +208,20 @@ def decode(encoded: bytes, halvings: int, window: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(part, cv2.COLOR_BGR2RGB)
 
 
-def render(
-    picture: np.ndarray,
-    matrix: np.ndarray,
-    colours: np.ndarray,
-    hiding: np.ndarray,
-    *,
-    out: np.ndarray,
-) -> None:
+def render(picture: np.ndarray, plan: Plan, *, out: np.ndarray) -> None:
     """The pixels of one person's crop.
 
     Args:
-        picture: (H, W, 3) uint8, the window of the picture that `plan` asked for.
-        matrix: (2, 3), one of `Plan`'s; so are the next two.
-        colours: (3, 4).
-        hiding: (3,).
+        picture: (H, W, 3) uint8, the window of the picture that the plan asks for.
+        plan: One person's.
         out: (S, S, 3) uint8, where they go.
     """
-    augment.colour(sample(picture, matrix, size=len(out)), colours, out=out)
-    augment.cutout(out, hiding)
+    crop = sample(picture, plan.matrix, size=len(out))
+    colours = appearance.after(plan.colours, appearance.restyle(crop, plan.style))
+    augment.colour(crop, colours, out=out)
+    appearance.paste(out, plan.pasting)
+    augment.cutout(out, plan.hiding)
+    appearance.damage(out, plan.damages)
 
 
 def draw(

@@ -36,7 +36,7 @@ class Crops(NamedTuple):
 
     Attributes:
         encoded: (N,) string, the pictures as RGB JPEG.
-        halvings, window, matrix, colours, hiding, cells, labelled: As of `crops.Plan`.
+        The others: As of `crops.Plan`.
     """
 
     encoded: tf.Tensor
@@ -44,7 +44,10 @@ class Crops(NamedTuple):
     window: tf.Tensor
     matrix: tf.Tensor
     colours: tf.Tensor
+    style: tf.Tensor
+    pasting: tf.Tensor
     hiding: tf.Tensor
+    damages: tf.Tensor
     cells: tf.Tensor
     labelled: tf.Tensor
 
@@ -95,11 +98,12 @@ class Preprocessor:
         planned = tf.numpy_function(
             self._plan,
             [seed, *(person[name] for name in crops.Labels._fields)],
-            [tf.int32, tf.int32, tf.float64, tf.float64, tf.float64, tf.float32, tf.bool],
+            [tf.int32, tf.int32, *[tf.float64] * 6, tf.float32, tf.bool],
             stateful=False,
         )
         joints = len(MPII.joints)
-        shapes = [(), (4,), (2, 3), (3, 4), (3,), (joints, 2), (joints,)]
+        looks = [(3, 4), (3, 2), (5,), (3,), (2,)]
+        shapes = [(), (4,), (2, 3), *looks, (joints, 2), (joints,)]
         for column, shape in zip(planned, shapes, strict=True):
             column.set_shape((serialized.shape[0], *shape))
         return Crops(person["encoded"], *planned)
@@ -126,21 +130,19 @@ class Preprocessor:
         # OpenCV is several times as fast as TensorFlow's own operations.
         image = tf.numpy_function(
             self._render,
-            [planned.matrix, planned.colours, planned.hiding, *pictures],
+            [*planned[1:], *pictures],
             tf.uint8,
             stateful=False,
         )
         shape = (len(pictures), self._size, self._size, 3)
         return tf.ensure_shape(image, shape), planned.cells, planned.labelled
 
-    def _render(
-        self, matrix: np.ndarray, colours: np.ndarray, hiding: np.ndarray, *pictures: np.ndarray
-    ) -> np.ndarray:
+    def _render(self, *columns: np.ndarray) -> np.ndarray:
+        plan = crops.Plan(*columns[: len(crops.Plan._fields)])
+        pictures = columns[len(plan) :]
         images = np.empty((len(pictures), self._size, self._size, 3), np.uint8)
         for person, picture in enumerate(pictures):
-            crops.render(
-                picture, matrix[person], colours[person], hiding[person], out=images[person]
-            )
+            crops.render(picture, plan.of(person), out=images[person])
         return images
 
     def draw(self, image: tf.Tensor, cells: tf.Tensor, labelled: tf.Tensor) -> Example:

@@ -361,5 +361,5 @@ def make_batch(
             picture = crops.decode(record.encoded, plan.halvings[row], plan.window[row])
         except ValueError as error:
             raise ValueError(f"{place.path}: record {place.number}: {error}") from error
-        crops.render(picture, plan.matrix[row], plan.colours[row], plan.hiding[row], out=image[row])
+        crops.render(picture, plan.of(row), out=image[row])
     _, weights[:people] = crops.draw(plan.cells, plan.labelled, config, out=heatmaps[:people])

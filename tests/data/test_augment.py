@@ -217,6 +217,80 @@ def test_random_changes_of_one_crop_are_independent():
     assert abs(np.corrcoef(zooms(matrices), rotations(matrices))[0, 1]) < 0.2
 
 
+# People cut off by a picture's border.
+
+
+def half_bodies(share: float, **changes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """`half_body` of one person with joints at y = 100, 150, 200 and 300, of a picture 320 high."""
+    given = {
+        "center": np.array([[60.0, 200.0]]),
+        "scale": np.array([1.2]),
+        "points": np.array([[[40.0, 100], [60, 150], [80, 200], [70, 300]]]),
+        "labelled": np.ones((1, 4), bool),
+        "height": np.array([320]),
+    }
+    return augment.half_body(**{**given, **changes}, share=np.array([share]))
+
+
+def test_half_body_is_golden():
+    center, scale, points, height = half_bodies(0.75)
+    # It ends at y = 250: three joints are left, from x 40 to 80.
+    assert center.tolist() == [[60.0, 175.0]]
+    np.testing.assert_allclose(scale, [150 / 200 / 0.9])
+    assert points[0, :3].tolist() == [[40, 100], [60, 150], [80, 200]]
+    assert (points[0, 3] == augment.FAR_AWAY).all()
+    assert height.tolist() == [251]
+
+
+@pytest.mark.parametrize(
+    ("share", "changes"),
+    [
+        (1.0, {}),
+        (0.4, {}),  # two joints would be left
+        (0.75, {"labelled": np.array([[True, True, False, True]])}),
+        (0.75, {"labelled": np.zeros((1, 4), bool)}),
+        (0.75, {"height": np.array([250])}),  # the picture ends there already
+    ],
+)
+def test_half_body_leaves_others_whole(share: float, changes: dict[str, np.ndarray]):
+    center, scale, points, height = half_bodies(share, **changes)
+    assert center.tolist() == [[60.0, 200.0]]
+    assert scale.tolist() == [1.2]
+    assert points[0].tolist() == [[40, 100], [60, 150], [80, 200], [70, 300]]
+    assert height.tolist() == changes.get("height", np.array([320])).tolist()
+
+
+def test_half_body_never_frames_less_than_its_share():
+    _, scale, _, _ = half_bodies(0.75, scale=np.array([9.0]))
+    np.testing.assert_allclose(scale, [9 * augment.TIGHTEST])
+    _, scale, _, _ = half_bodies(0.75, scale=np.array([0.5]))
+    assert scale.tolist() == [0.5]
+
+
+def test_half_body_leaves_joints_without_label_alone():
+    points = np.array([[[40.0, 100], [60, 150], [80, 200], [70, 300], [-1, -1]]])
+    labelled = np.array([[True] * 4 + [False]])
+    assert half_bodies(0.75, points=points, labelled=labelled)[2][0, 4].tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_random_half_body_cuts_its_share(probability: float):
+    _, points, labelled = make_people()
+    center, scale = np.full((COUNT, 2), 100.0), np.full(COUNT, 1.0)
+    *_, cut, height = augment.random_half_body(
+        center,
+        scale,
+        points,
+        labelled,
+        np.full(COUNT, 220),
+        probability=probability,
+        rng=generator(),
+    )
+    shorter = height < 220
+    assert abs(shorter.mean() - probability) < 0.1
+    np.testing.assert_array_equal(shorter, (cut == augment.FAR_AWAY).any(axis=(1, 2)))
+
+
 # Colours.
 
 
@@ -351,7 +425,15 @@ def draw_hiding(rng: np.random.Generator) -> np.ndarray:
     return augment.random_hiding(9, size=64, largest=0.5, rng=rng)
 
 
-@pytest.mark.parametrize("draw", [draw_flip, draw_matrices, draw_tint, draw_hiding])
+def draw_half_body(rng: np.random.Generator) -> np.ndarray:
+    _, points, labelled = make_people()
+    center, scale, height = np.full((COUNT, 2), 100.0), np.ones(COUNT), np.full(COUNT, 220)
+    return augment.random_half_body(
+        center, scale, points, labelled, height, probability=0.5, rng=rng
+    )[3]
+
+
+@pytest.mark.parametrize("draw", [draw_half_body, draw_flip, draw_matrices, draw_tint, draw_hiding])
 def test_the_generator_decides(draw: Callable[[np.random.Generator], np.ndarray]):
     np.testing.assert_array_equal(draw(generator()), draw(generator()))
     assert (draw(generator()) != draw(generator(1))).any()
