@@ -198,8 +198,9 @@ class TrainConfig:
         warmup_epochs: Epochs over which the cosine schedule's learning rate rises from 0.
         encoder_rate: The pretrained encoder's learning rate, as a share of the others'.
         frozen_statistics: Keep the encoder's BatchNorm statistics of its pretraining.
-        averaging: Momentum of the moving average of the weights that is validated and saved; 0 for
-            the weights themselves.
+        averaging: Momentum of the moving averages of the weights and of BatchNorm's statistics,
+            which are validated and saved; 0 for the weights themselves. In a short run it is
+            lower: averages reach over a tenth of the run's steps at most.
         loss: `mse`, foreground-weighted, or `iou`, the overlap of target and prediction.
         foreground_weight: What is added to the loss's weight of 1 where the target is foreground.
         precision: A Keras dtype policy, or `auto`: bfloat16 where the device computes in it.

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from keras import ops
 
-from hourglass.core.decoding import QUARTER, TINY
+from hourglass.core.decoding import QUARTER, SMOOTHING_RADIUS, SMOOTHING_SIGMA, TINY, Refinement
 
 
-def decode_on_device(heatmaps: Any) -> Any:
-    """`decode_heatmaps(refine="quarter")` in Keras operations.
+def decode_on_device(heatmaps: Any, *, refine: Refinement = "quarter") -> Any:
+    """`decode_heatmaps` in Keras operations.
 
     Only such operations as the converters of `exporting.formats` know, for any batch: Keras's
     `argmax` and `take_along_axis` are not among them.
 
     Args:
         heatmaps: (B, H, W, J) float32.
+        refine: As `decode_heatmaps`'.
 
     Returns:
         (B, J, 3) float32: x and y in heatmap px, and the peak's height in [0, 1].
@@ -28,24 +30,86 @@ def decode_on_device(heatmaps: Any) -> Any:
     places = ops.reshape(ops.arange(height * width), (1, -1, 1))
     peak = ops.min(ops.where(flat >= top[:, None], places, height * width), axis=1)
     x, y = peak % width, peak // width
-    row = ops.sum(heatmaps * ops.one_hot(y, height, axis=1)[:, :, None], axis=1)
-    column = ops.sum(heatmaps * ops.one_hot(x, width, axis=1)[:, None], axis=2)
-    return ops.stack([_refined(row, x), _refined(column, y), ops.clip(top, 0.0, 1.0)], axis=-1)
+    if refine == "quarter":
+        row, column = _row(heatmaps, y), _column(heatmaps, x)
+        points = [_quarter(row, x), _quarter(column, y)]
+    elif refine == "dark":
+        points = _gaussian_centres(heatmaps, x, y)
+    else:
+        points = [ops.cast(x, "float32"), ops.cast(y, "float32")]
+    return ops.stack([*points, ops.clip(top, 0.0, 1.0)], axis=-1)
 
 
-def _refined(line: Any, peak: Any) -> Any:
+def _row(heatmaps: Any, y: Any) -> Any:
+    """Each joint's row y (B, J) of its map, (B, W, J)."""
+    return ops.sum(heatmaps * ops.one_hot(y, heatmaps.shape[1], axis=1)[:, :, None], axis=1)
+
+
+def _column(heatmaps: Any, x: Any) -> Any:
+    """Each joint's column x (B, J) of its map, (B, H, J)."""
+    return ops.sum(heatmaps * ops.one_hot(x, heatmaps.shape[2], axis=1)[:, None], axis=2)
+
+
+def _at(line: Any, place: Any) -> Any:
+    """Values (B, J) of lines (B, L, J) at places (B, J)."""
+    return ops.sum(line * ops.one_hot(place, line.shape[1], axis=1), axis=1)
+
+
+def _quarter(line: Any, peak: Any) -> Any:
     """Positions (B, J), a quarter pixel from the peaks (B, J) of lines (B, L, J)."""
-    length = line.shape[1]
-    middle = ops.clip(peak, 1, length - 2)
-    nearest = [
-        ops.sum(line * ops.one_hot(middle + step, length, axis=1), axis=1) for step in (-1, 0, 1)
-    ]
+    middle = ops.clip(peak, 1, line.shape[1] - 2)
+    nearest = [_at(line, middle + step) for step in (-1, 0, 1)]
     return ops.cast(peak, "float32") + QUARTER * ops.sign(_slope(nearest, peak - middle))
 
 
 def _slope(values: list[Any], offset: Any) -> Any:
     """Slope of the parabola through three logarithms, at `offset` from the middle one."""
-    # `log(max(value, TINY))`, written so that no constant is too small for float16 exports.
-    logs = (ops.log(ops.maximum(value, 0.0)) for value in values)
-    before, middle, after = (ops.maximum(one, math.log(TINY)) for one in logs)
+    before, middle, after = map(_logarithm, values)
     return (after - before) / 2 + ops.cast(offset, "float32") * (before - 2 * middle + after)
+
+
+def _logarithm(value: Any) -> Any:
+    """`log(max(value, TINY))`, written so that no constant is too small for float16 exports."""
+    return ops.maximum(ops.log(ops.maximum(value, 0.0)), math.log(TINY))
+
+
+def _gaussian_centres(heatmaps: Any, x: Any, y: Any) -> list[Any]:
+    """`dark`'s x and y (B, J), of peaks at x and y."""
+    height, width = heatmaps.shape[1:3]
+    middle_x, middle_y = ops.clip(x, 1, width - 2), ops.clip(y, 1, height - 2)
+    # Where the kernel does not fit in the map, the raw values stay.
+    fits = (ops.minimum(middle_x, width - 1 - middle_x) > SMOOTHING_RADIUS) & (
+        ops.minimum(middle_y, height - 1 - middle_y) > SMOOTHING_RADIUS
+    )
+    smooth = ops.einsum("yh,bhwj->bywj", _smoothing(height), heatmaps)
+    smooth = ops.einsum("xw,bywj->byxj", _smoothing(width), smooth)
+    log = [
+        [
+            _logarithm(ops.where(fits, _at(soft, middle_x + dx), _at(raw, middle_x + dx)))
+            for dx in (-1, 0, 1)
+        ]
+        for soft, raw in (
+            (_row(smooth, middle_y + dy), _row(heatmaps, middle_y + dy)) for dy in (-1, 0, 1)
+        )
+    ]
+    slope_x, slope_y = (log[1][2] - log[1][0]) / 2, (log[2][1] - log[0][1]) / 2
+    bend_x = log[1][2] - 2 * log[1][1] + log[1][0]
+    bend_y = log[2][1] - 2 * log[1][1] + log[0][1]
+    twist = (log[2][2] - log[2][0] - log[0][2] + log[0][0]) / 4
+    determinant = bend_x * bend_y - twist**2
+    is_summit = (determinant > TINY) & (bend_x < 0)
+    safe = ops.where(is_summit, determinant, 1.0)
+    steps = (twist * slope_y - bend_y * slope_x, twist * slope_x - bend_x * slope_y)
+    centres = []
+    for peak, middle, step in zip((x, y), (middle_x, middle_y), steps, strict=True):
+        offset = ops.clip(ops.cast(middle - peak, "float32") + step / safe, -1.0, 1.0)
+        centres.append(ops.cast(peak, "float32") + ops.where(is_summit, offset, 0.0))
+    return centres
+
+
+def _smoothing(length: int) -> np.ndarray:
+    """The matrix (L, L) that smooths lines."""
+    away = np.arange(length)[:, None] - np.arange(length)
+    kernel = np.exp(-0.5 * (away / SMOOTHING_SIGMA) ** 2) * (abs(away) <= SMOOTHING_RADIUS)
+    reach = np.arange(-SMOOTHING_RADIUS, SMOOTHING_RADIUS + 1)
+    return (kernel / np.exp(-0.5 * (reach / SMOOTHING_SIGMA) ** 2).sum()).astype(np.float32)

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from hourglass.core.decoding import Refinement
 from hourglass.networks.decoding import decode_on_device
 from hourglass.networks.losses import HeatmapLoss
 
@@ -34,8 +35,15 @@ class StackLoss(keras.metrics.Mean):
         super().update_state(values if sample_weight is None else values * sample_weight)
 
 
-def validation_model(network: keras.Model, loss: HeatmapLoss) -> keras.Model:
+def validation_model(
+    network: keras.Model, loss: HeatmapLoss, *, refine: Refinement = "quarter"
+) -> keras.Model:
     """Wraps a network so that `predict` on a dataset returns small arrays.
+
+    Args:
+        network: Gives heatmaps (B, stacks, H, W, J).
+        loss: Its loss.
+        refine: How its heatmaps are decoded.
 
     Returns:
         A model from (image, heatmaps) to `joints` (B, J, 3), as `decode_on_device` of the last
@@ -44,7 +52,7 @@ def validation_model(network: keras.Model, loss: HeatmapLoss) -> keras.Model:
     targets = keras.Input(network.output_shape[2:], name="target")
     predicted = network(network.input, training=False)
     outputs = {
-        "joints": decode_on_device(predicted[:, -1]),
+        "joints": decode_on_device(predicted[:, -1], refine=refine),
         "losses": loss.per_stack(targets, predicted),
     }
     return keras.Model([network.input, targets], outputs, name="validation")

@@ -14,7 +14,7 @@ from hourglass.networks.hourglass import build_network
 from hourglass.networks.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
 from hourglass.training.devices import Devices
 from hourglass.training.metrics import StackLoss
-from hourglass.training.optimizer import make_optimizer
+from hourglass.training.optimizer import averaging_momentum, make_optimizer
 
 
 def compiled_network(
@@ -44,6 +44,8 @@ def compiled_network(
         _start_from(weights, network, config.network)
     elif config.network.encoder != "none":
         load_imagenet(network)
+    if choices.averaging:
+        average_statistics(network, averaging_momentum(choices, steps))
     loss = heatmap_loss(choices)
     optimizer = make_optimizer(choices, steps, loss_scaling=policy == "mixed_float16")
     optimizer.build(network.trainable_variables)
@@ -54,6 +56,17 @@ def compiled_network(
         jit_compile=devices.jit(choices.xla),
     )
     return network
+
+
+def average_statistics(network: keras.Model, momentum: float) -> None:
+    """Lets BatchNorm's statistics reach over as many steps as the average of the weights.
+
+    The averaged weights would otherwise be validated and saved with the last few steps' statistics,
+    which are those of other weights.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = max(layer.momentum, momentum)
 
 
 def heatmap_loss(choices: TrainConfig) -> HeatmapLoss:

@@ -12,6 +12,16 @@ from hourglass.networks.encoders import VARIANTS
 ENCODER_PREFIXES = tuple(f"{variant}_" for variant in VARIANTS)
 
 
+AVERAGED_SHARE = 0.1
+"""Of a run's steps, over which averages reach at most: longer, they would remember its start."""
+
+
+def averaging_momentum(choices: TrainConfig, steps_per_epoch: int) -> float:
+    """Momentum of the moving averages of weights and statistics: as chosen, less in a short run."""
+    reach = AVERAGED_SHARE * choices.epochs * steps_per_epoch
+    return max(0.0, min(choices.averaging, 1 - 1 / reach))
+
+
 def make_optimizer(
     choices: TrainConfig, steps_per_epoch: int, *, loss_scaling: bool
 ) -> keras.Optimizer:
@@ -29,7 +39,7 @@ def make_optimizer(
         rate,
         encoder_rate=choices.encoder_rate,
         use_ema=choices.averaging > 0,
-        ema_momentum=choices.averaging or 0.99,
+        ema_momentum=averaging_momentum(choices, steps_per_epoch),
     )
     return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 

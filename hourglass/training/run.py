@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 from loguru import logger
@@ -85,7 +86,8 @@ class Session:
             network = compiled_network(
                 self._config, self._devices, steps=self._steps, weights=self._weights
             )
-            validation = validation_model(network, network.loss)
+            refine: Any = self._config.data.refine
+            validation = validation_model(network, network.loss, refine=refine)
             last = last_stack(network)
             state = self._restored(network, folder) if resume else TrainingState()
         if state.epoch >= epochs:

@@ -45,6 +45,29 @@ def test_decoding_on_the_device_finds_joints_at_the_borders():
     assert_decoded_alike(heatmaps)
 
 
+@pytest.mark.parametrize("shape", [(8, 48, 48, 16), (32, 9, 12, 4), (64, 3, 5, 3)])
+def test_decoding_on_the_device_fits_gaussians_as_decode_heatmaps(shape: tuple[int, ...]):
+    batch, height, width, joints = shape
+    rng = np.random.default_rng(height)
+    x, y = (rng.uniform(-0.4, side - 0.6, (batch, joints, 1)) for side in (width, height))
+    along_x = np.exp(-0.5 * ((np.arange(width) - x) / 1.3) ** 2)
+    along_y = np.exp(-0.5 * ((np.arange(height) - y) / 1.3) ** 2)
+    heatmaps = np.einsum("bjy,bjx->byxj", along_y, along_x)
+    heatmaps = (heatmaps + rng.uniform(0, 0.05, heatmaps.shape)).astype(np.float32)
+    decoded = keras.ops.convert_to_numpy(decode_on_device(heatmaps, refine="dark"))
+    points, scores = decode_heatmaps(heatmaps, refine="dark")
+    np.testing.assert_allclose(decoded[..., :2], points, atol=2e-3)
+    np.testing.assert_array_equal(decoded[..., 2], scores)
+    quarter = decode_heatmaps(heatmaps, refine="quarter")[0]
+    assert np.abs(quarter - points).max() > 0.1, "the ways of refining differ"
+
+
+def test_decoding_on_the_device_can_keep_the_peaks_pixel():
+    heatmaps = np.random.default_rng(0).random((4, 8, 9, 3)).astype(np.float32)
+    decoded = keras.ops.convert_to_numpy(decode_on_device(heatmaps, refine="none"))
+    np.testing.assert_array_equal(decoded[..., :2], decode_heatmaps(heatmaps, refine="none")[0])
+
+
 @pytest.fixture
 def batches() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Two batches of targets (3, 6, 6, 4), predictions with two stacks, and weights."""
@@ -161,6 +184,15 @@ def test_validation_decodes_the_last_stack(outputs: dict[str, np.ndarray], heatm
     np.testing.assert_array_equal(outputs["joints"][..., :2], last[0])
     np.testing.assert_allclose(outputs["joints"][..., 2], last[1], rtol=1e-5, atol=1e-7)
     assert np.abs(last[0] - first[0]).max() > 0, "the stacks differ"
+
+
+def test_validation_decodes_as_it_is_told(
+    network: keras.Model, inputs: tuple[np.ndarray, np.ndarray], heatmaps: np.ndarray
+):
+    model = validation_model(network, ForegroundWeightedMSE(3.0), refine="dark")
+    joints = model.predict(list(inputs), verbose=0)["joints"]
+    expected, _ = decode_heatmaps(heatmaps[:, 1], refine="dark")
+    np.testing.assert_allclose(joints[..., :2], expected, atol=2e-3)
 
 
 def test_validation_gives_every_persons_joints_and_stacks_loss(

@@ -1,0 +1,54 @@
+"""The network that a training fits: its averages reach as far as each other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from hourglass.core.config import Config, TrainConfig
+from hourglass.networks.blocks import BATCH_NORM
+from hourglass.training.devices import Devices
+from hourglass.training.model import average_statistics, compiled_network
+from hourglass.training.optimizer import averaging_momentum
+
+CPU = Devices(replicas=1, description="CPU", gpus=0, bfloat16=False)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "expected"),
+    [(100, 1000, 0.999), (10, 100, 0.99), (2, 40, 0.875), (1, 10, 0.0), (1, 1, 0.0)],
+)
+def test_averages_reach_over_a_tenth_of_a_run_at_most(epochs: int, steps: int, expected: float):
+    choices = TrainConfig(epochs=epochs, averaging=0.999)
+    assert averaging_momentum(choices, steps) == pytest.approx(expected)
+
+
+def momenta(config: Config, averaging: float) -> set[float]:
+    """BatchNorm's, of a network that is trained for 3,000 steps."""
+    train = dataclasses.replace(config.train, averaging=averaging)
+    network = compiled_network(dataclasses.replace(config, train=train), CPU, steps=1000)
+    norms = [one for one in network.layers if isinstance(one, keras.layers.BatchNormalization)]
+    return {norm.momentum for norm in norms}
+
+
+def test_statistics_are_averaged_over_as_many_steps_as_the_weights(micro_config: Config):
+    assert micro_config.train.epochs == 3
+    assert momenta(micro_config, 0.98) == {0.98}
+    assert sorted(momenta(micro_config, 0.999)) == [pytest.approx(1 - 1 / 300)]
+
+
+def test_statistics_are_the_last_steps_where_weights_are_not_averaged(micro_config: Config):
+    assert momenta(micro_config, 0.0) == {BATCH_NORM["momentum"]}
+    assert momenta(micro_config, 0.5) == {BATCH_NORM["momentum"]}
+
+
+def test_the_layers_momentum_counts_when_they_learn():
+    images = keras.Input((2, 2, 3))
+    norm = keras.layers.BatchNormalization(momentum=0.9)
+    network = keras.Model(images, norm(images))
+    average_statistics(network, 0.99)
+    network(np.full((1, 2, 2, 3), 100, np.float32), training=True)
+    np.testing.assert_allclose(norm.moving_mean, [1.0] * 3, rtol=1e-5)
