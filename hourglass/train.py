@@ -14,7 +14,11 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
 
 @click.command()
 @click.option(
-    "--data", default="tfrecords", show_default=True, help="Folder of the TFRecord shards."
+    "--data",
+    default="tfrecords",
+    show_default=True,
+    help="Folder of the TFRecord shards; several, such as A,B; or several with the share of each "
+    "in an epoch, such as A:0.6,B:0.4.",
 )
 @click.option(
     "--preset",

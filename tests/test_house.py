@@ -65,6 +65,7 @@ WINGS = {
         rooms=(
             "records",
             "shards",
+            "mixture",
             "people",
             "readers",
             "building",

@@ -6,7 +6,7 @@ it on all cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,13 @@ from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
 from hourglass.data import crops
 from hourglass.data.batches import InputClock, steps_per_epoch
+from hourglass.data.mixture import (
+    Pattern,
+    describe,
+    epoch_counts,
+    first_turn,
+    passes_needed,
+)
 from hourglass.data.records import parse_examples, to_example
 from hourglass.data.shards import count_people, find_shards
 
@@ -181,7 +188,7 @@ def _decode(encoded: tf.Tensor, halvings: tf.Tensor, window: tf.Tensor) -> tf.Te
 
 
 def training_dataset(
-    pattern: str,
+    pattern: Pattern,
     config: Config | None = None,
     *,
     epochs: int = 1,
@@ -194,7 +201,8 @@ def training_dataset(
     records, and is the same for the same seed whichever epoch the dataset starts at.
 
     Args:
-        pattern: Glob of the shards, such as `tfrecords/train*`.
+        pattern: Glob of the shards, such as `tfrecords/train*`; several; or several with the share
+            of each in an epoch, by which people come several times or take turns.
         config: All choices; the batch size and the seed are the `train` section's.
         epochs: How many epochs the dataset lasts.
         first_epoch: The first one's number, when training is resumed.
@@ -209,14 +217,19 @@ def training_dataset(
     config = config or Config()
     paths = find_shards(pattern)
     batch_size = config.train.batch_size
-    steps = steps_per_epoch(count_people(paths), batch_size, pattern)
+    steps = steps_per_epoch(count_people(paths), batch_size, describe(pattern))
 
     preprocessor = Preprocessor(config, training=True)
     kept = steps * batch_size
+    parts = _parts(pattern, people=kept) if isinstance(pattern, Mapping) else []
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        blocks = _shuffled_records(paths, config, epoch).take(kept).batch(BLOCK)
-        numbered = blocks.enumerate(start=epoch * kept)
+        records = (
+            _mixed_records(parts, config, epoch)
+            if parts
+            else _shuffled_records(paths, config, epoch).take(kept)
+        )
+        numbered = records.batch(BLOCK).enumerate(start=epoch * kept)
         return numbered.map(
             lambda number, records: preprocessor.plan(
                 tf.stack([tf.constant(config.train.seed, tf.int64), number]), records
@@ -226,6 +239,44 @@ def training_dataset(
     planned = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
     dataset = _batches(planned, preprocessor, batch_size=batch_size, count=steps * epochs)
     return _with_options(_watched(dataset, clock) if clock else dataset)
+
+
+class _Part(NamedTuple):
+    """One of several patterns: its shards, people in them, and people that an epoch takes."""
+
+    paths: list[str]
+    size: int
+    count: int
+
+
+def _parts(shares: Mapping[str, float], *, people: int) -> list[_Part]:
+    counts = epoch_counts(shares.values(), people)
+    found = [find_shards(pattern) for pattern in shares]
+    return [
+        _Part(paths, count_people(paths), count) for paths, count in zip(found, counts, strict=True)
+    ]
+
+
+def _mixed_records(parts: list[_Part], config: Config, epoch: tf.Tensor) -> tf.data.Dataset:
+    """An epoch's records: of each part those whose turn it is, in a random order of parts."""
+
+    def shuffled(number: int, part: _Part) -> tf.data.Dataset:
+        # Every pass over every part has an order of its own.
+        first, skipped = first_turn(part.size, part.count, epoch)
+        passes = tf.data.Dataset.range(first, first + passes_needed(part.size, part.count))
+        records = passes.flat_map(
+            lambda one: _shuffled_records(part.paths, config, one * len(parts) + number)
+        )
+        return records.skip(skipped).take(part.count)
+
+    numbers = np.repeat(np.arange(len(parts)), [part.count for part in parts])
+    seed = tf.stack([tf.constant(config.train.seed, tf.int64), epoch])
+    order = tf.random.experimental.stateless_shuffle(numbers, seed=seed)
+    return tf.data.Dataset.choose_from_datasets(
+        [shuffled(number, part) for number, part in enumerate(parts)],
+        tf.data.Dataset.from_tensor_slices(order),
+        stop_on_empty_dataset=False,
+    )
 
 
 def _watched(dataset: tf.data.Dataset, clock: InputClock) -> tf.data.Dataset:
@@ -267,7 +318,7 @@ def _shuffled_records(paths: list[str], config: Config, epoch: tf.Tensor) -> tf.
 
 
 def validation_dataset(
-    pattern: str, config: Config | None = None, *, batch_size: int | None = None
+    pattern: Pattern, config: Config | None = None, *, batch_size: int | None = None
 ) -> tf.data.Dataset:
     """Batches in the shards' own order, the last one filled up with examples of zero weight.
 

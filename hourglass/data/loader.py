@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawArray
@@ -28,7 +28,8 @@ from hourglass.core.geometry import sample_in_one_thread
 from hourglass.core.skeleton import MPII
 from hourglass.data import crops
 from hourglass.data.batches import InputClock, steps_per_epoch
-from hourglass.data.shards import Place, find_records, find_shards, read_record
+from hourglass.data.mixture import Pattern, describe, epoch_counts, turns
+from hourglass.data.shards import Place, count_people, find_records, find_shards, read_record
 
 SLOTS = 2
 """Batches that each process makes ahead: one is filled while the other one waits to be taken."""
@@ -37,7 +38,7 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def training_batches(
-    pattern: str,
+    pattern: Pattern,
     config: Config | None = None,
     *,
     epochs: int = 1,
@@ -50,7 +51,8 @@ def training_batches(
     start at. All people are shuffled together.
 
     Args:
-        pattern: Glob of the shards, such as `tfrecords/train*`.
+        pattern: Glob of the shards, such as `tfrecords/train*`; several; or several with the share
+            of each in an epoch, by which people come several times or take turns.
         config: All choices; the batch size and the seed are the `train` section's.
         epochs: How many epochs the batches last.
         first_epoch: The first one's number, when training is resumed.
@@ -65,11 +67,14 @@ def training_batches(
     config = config or Config()
     places = find_records(find_shards(pattern))
     size, seed = config.train.batch_size, config.train.seed
-    steps = steps_per_epoch(len(places), size, pattern)
+    steps = steps_per_epoch(len(places), size, describe(pattern))
 
     @functools.lru_cache(maxsize=1)
     def order(epoch: int) -> np.ndarray:
-        return np.random.default_rng([seed, epoch]).permutation(len(places))
+        rng = np.random.default_rng([seed, epoch])
+        if not isinstance(pattern, Mapping):
+            return rng.permutation(len(places))
+        return rng.permutation(_whose_turn(pattern, epoch, people=steps * size, seed=seed))
 
     def task(number: int) -> Task:
         number += first_epoch * steps
@@ -79,8 +84,19 @@ def training_batches(
     return Batches(places, config, task, batch_size=size, count=steps * epochs, clock=clock)
 
 
+def _whose_turn(shares: Mapping[str, float], epoch: int, *, people: int, seed: int) -> np.ndarray:
+    """The people of an epoch, by their places in the list of all: so many of each pattern."""
+    counts = epoch_counts(shares.values(), people)
+    sizes = [count_people(find_shards(pattern)) for pattern in shares]
+    chosen, first = [], 0
+    for part, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+        chosen.append(first + turns(size, count, epoch, seed=[seed, part]))
+        first += size
+    return np.concatenate(chosen)
+
+
 def validation_batches(
-    pattern: str, config: Config | None = None, *, batch_size: int | None = None
+    pattern: Pattern, config: Config | None = None, *, batch_size: int | None = None
 ) -> Batches:
     """Batches in the shards' own order, the last one filled up with examples of zero weight.
 

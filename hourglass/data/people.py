@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hourglass.data.mixture import Pattern, describe
 from hourglass.data.shards import find_shards, read_records
 
 
@@ -31,7 +32,7 @@ class People:
         return len(self.scale)
 
 
-def load_people(pattern: str) -> People:
+def load_people(pattern: Pattern) -> People:
     """All labels of the shards in `validation_dataset`'s order, without decoding a picture.
 
     Raises:
@@ -39,7 +40,7 @@ def load_people(pattern: str) -> People:
     """
     people = [record.person for record in read_records(find_shards(pattern))]
     if not people:
-        raise ValueError(f"{pattern}: the shards hold no people")
+        raise ValueError(f"{describe(pattern)}: the shards hold no people")
     return People(
         points=np.stack([person.points for person in people]),
         labelled=np.stack([person.labelled for person in people]),

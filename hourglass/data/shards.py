@@ -12,7 +12,7 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -34,8 +34,8 @@ def shard_name(split: str, number: int, total: int) -> str:
     return f"{split}_{number:04d}_of_{total:04d}{SUFFIX}"
 
 
-def find_shards(pattern: str) -> list[str]:
-    """The shards that a glob pattern matches, in order.
+def find_shards(pattern: str | Iterable[str]) -> list[str]:
+    """The shards that a glob pattern matches, in order; of several patterns, one after the other.
 
     Args:
         pattern: Such as `tfrecords/validation*`; files that are not shards are passed over.
@@ -43,6 +43,8 @@ def find_shards(pattern: str) -> list[str]:
     Raises:
         ValueError: If none matches, or some of a set are missing.
     """
+    if not isinstance(pattern, str):
+        return [path for one in pattern for path in find_shards(one)]
     paths = sorted(path for path in glob.glob(pattern) if path.endswith(SUFFIX))
     if not paths:
         raise ValueError(

@@ -9,6 +9,7 @@ import keras
 from hourglass.core.config import Config
 from hourglass.data.batches import InputClock
 from hourglass.data.loader import Batches, training_batches, validation_batches
+from hourglass.data.mixture import Pattern
 from hourglass.training.devices import tensorflow_is_there
 
 
@@ -17,8 +18,8 @@ class Feed:
 
     Args:
         config: All choices.
-        training: Glob of the training shards.
-        validation: Glob of the validation shards.
+        training: The training shards.
+        validation: The validation shards.
 
     Attributes:
         validation: Batches of image, heatmaps and weights, to go over as often as wanted.
@@ -27,7 +28,7 @@ class Feed:
         ValueError: If no shard matches, or one is damaged.
     """
 
-    def __init__(self, config: Config, training: str, validation: str) -> None:
+    def __init__(self, config: Config, training: Pattern, validation: Pattern) -> None:
         self._config, self._pattern = config, training
         self._by_tensorflow = tensorflow_is_there()
         self.validation: Any

@@ -16,6 +16,7 @@ from loguru import logger
 
 from hourglass.core.config import Config
 from hourglass.data.batches import InputClock, steps_per_epoch
+from hourglass.data.mixture import describe, parse_folders, split_pattern
 from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards, naming_damage
 from hourglass.modelfiles.keras_file import TrainingState, load_training
@@ -42,7 +43,7 @@ class Session:
 
     Args:
         config: All choices.
-        data: Folder of the shards.
+        data: Folder of the shards, or several as `mixture.parse_folders` reads them.
         devices: What to train on.
         weights: Model file to start from; None: random, or ImageNet's in an encoder.
 
@@ -55,15 +56,13 @@ class Session:
     ) -> None:
         _require_divisible(config.train.batch_size, devices)
         self._config, self._devices, self._weights = config, devices, weights
-        self._train_pattern, validation = (
-            f"{data.rstrip('/')}/train*",
-            f"{data.rstrip('/')}/validation*",
-        )
-        people = count_people(find_shards(self._train_pattern))
-        self._shards = [*find_shards(self._train_pattern), *find_shards(validation)]
-        self._steps = steps_per_epoch(people, config.train.batch_size, self._train_pattern)
+        folders = parse_folders(data)
+        training, validation = (split_pattern(folders, one) for one in ("train", "validation"))
+        people = count_people(find_shards(training))
+        self._shards = [*find_shards(training), *find_shards(validation)]
+        self._steps = steps_per_epoch(people, config.train.batch_size, describe(training))
         self._people = load_people(validation)
-        self._feed = Feed(config, self._train_pattern, validation)
+        self._feed = Feed(config, training, validation)
         self._policy = devices.policy(config.train.precision)
         logger.info(
             f"{people} people to train on, {len(self._people)} to validate; "
@@ -209,7 +208,7 @@ def train(
 
     Args:
         config: All choices.
-        data: Folder of the shards.
+        data: Folder of the shards, or several as `mixture.parse_folders` reads them.
         folder: Where model files, configuration and history go.
         board: Where TensorBoard logs go.
         resume: Go on from `folder/last.keras`, if it is there.
