@@ -368,10 +368,22 @@ PRESETS: dict[str, Config] = {
         train=TrainConfig(epochs=60, batch_size=32),
     ),
     "lite": Config(
-        NetworkConfig(stacks=1, channels=128, depth=3, input_size=192, encoder="lite0"),
-        data=DataConfig(refine="dark"),
+        NetworkConfig(stacks=1, channels=112, depth=3, input_size=224, encoder="lite0"),
+        data=DataConfig(sigma=1.5, refine="dark"),
+        augment=AugmentConfig(
+            scale=0.35,
+            rotation=40.0,
+            shift=0.06,
+            cutout=0.3,
+            paste=0.2,
+            half_body=0.3,
+            style=0.2,
+            grey=0.1,
+            blur=0.15,
+            jpeg=0.1,
+        ),
         train=TrainConfig(
-            epochs=60, batch_size=32, learning_rate=2e-3, averaging=0.995, foreground_weight=9.0
+            epochs=60, batch_size=32, learning_rate=2e-3, averaging=0.998, foreground_weight=9.0
         ),
     ),
     "tiny": Config(

@@ -17,7 +17,7 @@ PHOTOGRAPHS = {
     "mean": ((197.0, 9.0, 3.0), (64.0, 17.0, 13.0)),
     "logarithm of the deviation": ((4.56, 2.84, 2.53), (0.26, 0.65, 0.67)),
 }
-"""Mean and standard deviation, over 1,400 photographs of people, of a picture's own statistics along
+"""Mean and standard deviation, over 1,400 photographs of people, of their statistics along
 the axes of `OPPONENT`."""
 
 LARGEST_GAIN = 3.0
@@ -36,8 +36,8 @@ four times, lacks."""
 QUALITIES = (15, 60)
 """Of JPEG: from artefacts that are hard to overlook to some that are hard to see."""
 
-NO_DAMAGE = np.zeros(2)
 NO_STYLE = np.full((3, 2), np.nan)
+"""What `restyle` takes for a picture that keeps its own."""
 
 
 def restyle(image: np.ndarray, style: np.ndarray) -> np.ndarray:
@@ -63,7 +63,7 @@ def restyle(image: np.ndarray, style: np.ndarray) -> np.ndarray:
 
 
 def random_style(count: int, *, probability: float, rng: np.random.Generator) -> np.ndarray:
-    """Statistics like photographs' for a share `probability` of the crops, (N, 3, 2) as `restyle`'s."""
+    """Statistics like photographs' for a share `probability` of the crops, (N, 3, 2)."""
     draws = rng.standard_normal((2, count, 3))
     mean, deviation = (
         middle + spread * draw

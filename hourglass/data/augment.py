@@ -20,8 +20,8 @@ WHITE = 255.0
 """The highest value of a picture."""
 
 CUT = (0.35, 0.9)
-"""Where half bodies end, as a share of the way from the highest joint to the lowest: of somebody who
-stands, between the chest and the shins."""
+"""Where half bodies end, as a share of the way from the highest joint to the lowest: between the
+chest and the shins of somebody who stands."""
 
 FEWEST_LEFT = 3
 """Labelled joints of which a half body has at least so many."""

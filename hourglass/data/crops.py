@@ -89,6 +89,9 @@ class Plan(NamedTuple):
         return Plan(*(column[person] for column in self))
 
 
+Look = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""`Plan`'s colours, style, pasting, hiding and damages."""
+
 EXTRA = 1
 """Marks the stream of random numbers of what is off in most presets, so that the other stream stays
 as it is whether that is on or not."""
@@ -107,7 +110,7 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
     size, people = config.network.input_size, len(scale)
     if seed is None:
         matrix = augment.crop_matrices(center, scale, size=size)
-        look = _plain_look(people)
+        look = unchanged(people)
     else:
         choices, rng = config.augment, np.random.default_rng(seed)
         extra = np.random.default_rng([*np.asarray(seed).tolist(), EXTRA])
@@ -127,11 +130,11 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
         look = _random_look(people, config, rng=rng, extra=extra)
     cells = to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32)
     decoding = plan_decoding(matrix, np.stack([height, width], axis=-1), size=size)
-    return Plan(*decoding, *look, cells, labelled)
+    return Plan(*decoding, *look, cells=cells, labelled=labelled)
 
 
-def _plain_look(people: int) -> tuple[np.ndarray, ...]:
-    """`Plan`'s colours, style, pasting, hiding and damages that change nothing."""
+def unchanged(people: int) -> Look:
+    """A look that changes nothing."""
     return (
         augment.tint(np.ones((people, 3)), np.zeros(people)),
         np.tile(appearance.NO_STYLE, (people, 1, 1)),
@@ -143,8 +146,8 @@ def _plain_look(people: int) -> tuple[np.ndarray, ...]:
 
 def _random_look(
     people: int, config: Config, *, rng: np.random.Generator, extra: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """The same, drawn."""
+) -> Look:
+    """A look, drawn."""
     choices, size = config.augment, config.network.input_size
     colours = augment.random_tint(people, config=choices, rng=rng)
     hiding = augment.random_hiding(people, size=size, largest=choices.cutout, rng=rng)

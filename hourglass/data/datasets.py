@@ -246,7 +246,7 @@ class _Part(NamedTuple):
 
     paths: list[str]
     size: int
-    count: int
+    turns: int
 
 
 def _parts(shares: Mapping[str, float], *, people: int) -> list[_Part]:
@@ -262,14 +262,14 @@ def _mixed_records(parts: list[_Part], config: Config, epoch: tf.Tensor) -> tf.d
 
     def shuffled(number: int, part: _Part) -> tf.data.Dataset:
         # Every pass over every part has an order of its own.
-        first, skipped = first_turn(part.size, part.count, epoch)
-        passes = tf.data.Dataset.range(first, first + passes_needed(part.size, part.count))
+        first, skipped = first_turn(part.size, part.turns, epoch)
+        passes = tf.data.Dataset.range(first, first + passes_needed(part.size, part.turns))
         records = passes.flat_map(
             lambda one: _shuffled_records(part.paths, config, one * len(parts) + number)
         )
-        return records.skip(skipped).take(part.count)
+        return records.skip(skipped).take(part.turns)
 
-    numbers = np.repeat(np.arange(len(parts)), [part.count for part in parts])
+    numbers = np.repeat(np.arange(len(parts)), [part.turns for part in parts])
     seed = tf.stack([tf.constant(config.train.seed, tf.int64), epoch])
     order = tf.random.experimental.stateless_shuffle(numbers, seed=seed)
     return tf.data.Dataset.choose_from_datasets(

@@ -55,12 +55,15 @@ REFUSED = [
     (AugmentConfig, "rotation", NAN, "a finite float"),
     *(
         (AugmentConfig, name, value, "at least 0 and below 1")
-        for name in ("scale", "shift", "colour", "cutout")
+        for name in ("scale", "shift", "colour", "cutout", "paste")
         for value in (-0.1, 1.0)
     ),
     *(
         (AugmentConfig, name, value, "0 to 1")
-        for name in ("rotation_probability", "flip_probability")
+        for name in (
+            *("rotation_probability", "flip_probability", "half_body"),
+            *("style", "grey", "blur", "jpeg"),
+        )
         for value in (-0.1, 1.1)
     ),
     (TrainConfig, "epochs", 0, "1 or more"),
@@ -207,6 +210,12 @@ def test_every_changed_value_comes_back_from_json():
             shift=0.06,
             colour=0.6,
             cutout=0.7,
+            paste=0.15,
+            half_body=0.25,
+            style=0.35,
+            grey=0.45,
+            blur=0.55,
+            jpeg=0.65,
         ),
         TrainConfig(
             epochs=7,

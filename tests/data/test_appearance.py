@@ -156,7 +156,7 @@ def test_random_pasting_fills_its_range():
 
 def test_no_damage_changes_nothing():
     image = noise()
-    np.testing.assert_array_equal(appearance.damage(image.copy(), appearance.NO_DAMAGE), image)
+    np.testing.assert_array_equal(appearance.damage(image.copy(), np.zeros(2)), image)
 
 
 def test_blur_is_a_gaussian_and_keeps_the_mean():

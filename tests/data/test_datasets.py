@@ -16,7 +16,7 @@ from hourglass.core.config import AugmentConfig, Config, DataConfig, NetworkConf
 from hourglass.core.person import Person
 from hourglass.data import crops, datasets
 from hourglass.data.batches import InputClock, steps_per_epoch
-from hourglass.data.crops import plan_decoding
+from hourglass.data.crops import plan_decoding, unchanged
 from hourglass.data.datasets import (
     Crops,
     Preprocessor,
@@ -95,9 +95,8 @@ def crop_from_jpeg(encoded: bytes, matrix: np.ndarray, *, size: int = SIZE) -> n
     shape = tf.io.extract_jpeg_shape(encoded).numpy()[None, :2]
     preprocessor = Preprocessor(Config(NetworkConfig(input_size=size, depth=1)), training=False)
     planned = plan_decoding(matrix[None], shape, size=size)
-    unchanged = np.eye(3, 4)[None], np.zeros((1, 3))
     nobody = np.zeros((1, 16, 2), np.float32), np.zeros((1, 16), bool)
-    made = Crops(*map(tf.constant, ([encoded], *planned, *unchanged, *nobody)))
+    made = Crops(*map(tf.constant, ([encoded], *planned, *unchanged(1), *nobody)))
     return preprocessor.render(made)[0][0].numpy()
 
 

@@ -15,11 +15,12 @@ from hourglass.core.geometry import WINDOW_MARGIN, crop_side
 from hourglass.core.person import Person
 from hourglass.media.pictures import JPEG_BLOCK, MIN_SIDE, Region
 
-REACH = 0.96
+REACH = 1.04
 """Pixels up to this far from the crop's centre are kept, along each axis, in sides of the crop.
 
 A crop turned by any angle, of a side changed by up to `scale` and a centre moved by up to `shift`
-(`core.config.AugmentConfig`), reaches (1 + scale) · (√½ + shift) sides: 0.946 in the presets.
+(`core.config.AugmentConfig`), reaches (1 + scale) · (√½ + shift) sides: 1.036 in the preset
+that changes crops most.
 """
 
 

@@ -66,11 +66,11 @@ def test_no_crop_reaches_beyond(config: AugmentConfig):
 @pytest.mark.parametrize(
     ("x", "y", "scale", "expected"),
     [
-        (640, 360, 1.0, Region(384, 112, 896, 608)),  # 360 ± 242 and 640 ± 242, out to blocks
+        (640, 360, 1.0, Region(368, 96, 912, 624)),  # 360 ± 262 and 640 ± 262, out to blocks
         (0, 0, 0.4, Region(0, 0, 112, 112)),
         (1279, 719, 0.4, Region(1168, 608, 1280, 720)),
         (640, 360, 4.0, Region(0, 0, 1280, 720)),
-        (-300, 360, 0.4, Region(0, 256, 16, 464)),
+        (-300, 360, 0.4, Region(0, 240, 16, 480)),
         (1e6, -1e6, 1.0, Region(1264, 0, 1280, 16)),
         (640, 360, 1e6, Region(0, 0, 1280, 720)),
     ],
