@@ -40,6 +40,7 @@ WINGS = {
         below=(),
         rooms=(
             "files",
+            "processor",
             "progress",
             "skeleton",
             "pose",

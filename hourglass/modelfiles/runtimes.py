@@ -13,6 +13,7 @@ import numpy as np
 
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config
+from hourglass.core.processor import prepare_processor
 from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, from_texts
 
 EXTRA_FOLDER = "assets.extra"
@@ -57,6 +58,7 @@ class KerasRuntime:
 
     def __init__(self, path: str | Path) -> None:
         _require_file(path)
+        prepare_processor()
         try:
             import keras
         except ImportError as error:
@@ -207,6 +209,7 @@ class SavedModelRuntime(ExportRuntime):
     """
 
     def __init__(self, path: str | Path) -> None:
+        prepare_processor()
         import tensorflow as tf
 
         members = (Path(path) / EXTRA_FOLDER).glob("*.json")
