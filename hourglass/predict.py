@@ -105,9 +105,10 @@ def main(
 ) -> None:
     """Finds people's joints in pictures and films, and draws them.
 
-    INPUT is a picture, a folder of pictures, a pattern in quotes, a film, a camera's number, or -
-    for a list of pictures on standard input. Without --box, --boxes or --detect, each picture shows
-    one person who fills it; in films, boxes follow from the last frame's joints.
+    INPUT is a picture, a folder of pictures, a pattern in quotes, a film, a camera's number, a
+    stream's address, or - for a list of pictures on standard input. Without --box, --boxes or
+    --detect, each picture shows one person who fills it; in films, boxes follow from the last
+    frame's joints.
     """
     found_inputs = find_inputs(
         inputs, recursive=recursive, listed=sys.stdin if "-" in inputs else ()

@@ -55,7 +55,18 @@ WINGS = {
     ),
     "media": Wing(
         below=("core",),
-        rooms=("pictures", "inputs", "video", "window", "drawing", "targets", "results"),
+        rooms=(
+            "kinds",
+            "pictures",
+            "inputs",
+            "video",
+            "sound",
+            "film_writer",
+            "window",
+            "drawing",
+            "targets",
+            "results",
+        ),
     ),
     "networks": Wing(
         below=("core",),

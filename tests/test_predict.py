@@ -31,10 +31,11 @@ from hourglass.inference.look import DRAWINGS, Look
 from hourglass.inference.passes import predict_film, predict_pictures
 from hourglass.inference.pipeline import AHEAD, whole_picture
 from hourglass.media.drawing import draw_heatmap, draw_pose
+from hourglass.media.film_writer import KINDS, FilmWriter
 from hourglass.media.pictures import save_picture
 from hourglass.media.results import Found, Outputs, format_pose, openpose_names
 from hourglass.media.targets import drawn_names, film_targets, make_folder, refuse_existing
-from hourglass.media.video import CODECS, Film, FilmWriter
+from hourglass.media.video import Film
 from hourglass.media.window import WINDOW
 from hourglass.modelfiles.runtimes import KerasRuntime, Runtime
 from hourglass.predict import main
@@ -471,7 +472,7 @@ def test_folders_patterns_and_lists_are_looked_at(save: Callable[..., Person]):
         ("-", "-: the list on standard input is empty, a name a line is needed"),
         ("90", "camera 90: cannot be opened; is it there, and free?"),
         ("none.mp4", "none.mp4: no such film"),
-        ("text.mp4", "text.mp4: no film, a damaged one, or one of a codec that OpenCV lacks"),
+        ("text.mp4", "text.mp4: no film, a damaged one, or one of a codec that FFmpeg lacks"),
     ],
 )
 def test_an_input_that_is_none_is_told(error_of: Callable[..., str], argument: str, told: str):
@@ -609,7 +610,7 @@ def test_boxes_that_cannot_be_are_told_before_anything_is_done(
             "--box, --boxes and --detect all say where people are: give one of them",
         ),
         (
-            ("a.png", "film.avi", "--boxes", "good.json"),
+            ("a.png", "film.mp4", "--boxes", "good.json"),
             "--boxes is for pictures; of a film, --box says where to begin",
         ),
     ):
@@ -679,7 +680,7 @@ def test_people_are_found_in_films_where_they_begin(
         return [(TIMES * 22, TIMES * 10, TIMES * 96, TIMES * 88)] if picture.max() > 200 else []
 
     monkeypatch.setattr("hourglass.inference.detection.PeopleDetector", lambda: detect)
-    run("film.avi", *MODEL, "--detect", "--json", "joints.json", "--draw", "nothing")
+    run("film.mp4", *MODEL, "--detect", "--json", "joints.json", "--draw", "nothing")
     found = read_json()
     # A film may show nobody for a while.
     assert [len(one["people"]) for one in found] == [0, 0, 1, 1, 1]
@@ -903,10 +904,10 @@ def test_a_film_that_is_there_is_overwritten_by_force_only(
 ):
     film()
     Path("out.mp4").write_text("precious")
-    line = error_of(main, "film.avi", *MODEL, "--output", "out.mp4")
+    line = error_of(main, "film.mp4", *MODEL, "--output", "out.mp4")
     assert line == "out.mp4 is there already; --force would overwrite"
     assert Path("out.mp4").read_text() == "precious"
-    run("film.avi", *MODEL, "--output", "out.mp4", "--force")
+    run("film.mp4", *MODEL, "--output", "out.mp4", "--force")
     assert len(list(Film(Path("out.mp4")))) == FRAMES
 
 
@@ -926,7 +927,7 @@ def test_nothing_is_written_over_what_is_looked_at(
     # Not even by force: a film would be gone before it has been read.
     save("a.png")
     film()
-    for arguments in (("film.avi", "--output", "film.avi"), ("a.png", "--json", "a.png")):
+    for arguments in (("film.mp4", "--output", "film.mp4"), ("a.png", "--json", "a.png")):
         before = Path(arguments[0]).read_bytes()
         assert arguments[0] in error_of(main, *arguments, *MODEL, "--force")
         assert Path(arguments[0]).read_bytes() == before
@@ -956,7 +957,7 @@ def film(
     """
 
     def write(
-        name: str = "film.avi", numbers: tuple[int | None, ...] = (0,) * FRAMES
+        name: str = "film.mp4", numbers: tuple[int | None, ...] = (0,) * FRAMES
     ) -> list[np.ndarray]:
         joints = []
         with FilmWriter(Path(name), rate=25.0) as writer:
@@ -982,11 +983,11 @@ BEGIN = ("--box", TIMES * 20, TIMES * 10, TIMES * 96, TIMES * 88)
 
 def test_a_film_gets_its_joints_a_film_and_json(film: Callable[..., Any]):
     expected = film()
-    _, last = run("film.avi", *MODEL, *BEGIN, "--json", "joints.json", "--output", "out/new.mp4")
+    _, last = run("film.mp4", *MODEL, *BEGIN, "--json", "joints.json", "--output", "out/new.mp4")
     assert last == "6 frames of 1 films done, drawn in out/new.mp4, model dots.keras"
     results = read_json()
     assert [(one["image"], one["frame"]) for one in results] == [
-        ("film.avi", number) for number in range(FRAMES)
+        ("film.mp4", number) for number in range(FRAMES)
     ]
     assert [one["time"] for one in results] == pytest.approx([n / 25 for n in range(FRAMES)])
     for result, points in zip(results, expected, strict=True):
@@ -996,7 +997,7 @@ def test_a_film_gets_its_joints_a_film_and_json(film: Callable[..., Any]):
     assert results[-1]["people"][0]["box"][0] > results[1]["people"][0]["box"][0] + TIMES
     drawn = Film(Path("out/new.mp4"))
     assert drawn.rate == pytest.approx(25)
-    frames, originals = list(drawn), list(Film(Path("film.avi")))
+    frames, originals = list(drawn), list(Film(Path("film.mp4")))
     assert len(frames) == FRAMES
     for frame, original in zip(frames, originals, strict=True):
         assert frame.picture.shape == original.picture.shape
@@ -1004,16 +1005,16 @@ def test_a_film_gets_its_joints_a_film_and_json(film: Callable[..., Any]):
         assert changed.sum() > 100
 
 
-@pytest.mark.parametrize("suffix", sorted(CODECS))
+@pytest.mark.parametrize("suffix", sorted(KINDS))
 def test_films_are_written_as_their_ending_says(film: Callable[..., Any], suffix: str):
     film()
-    run("film.avi", *MODEL, "--every", 3, "--output", f"new{suffix}")
+    run("film.mp4", *MODEL, "--every", 3, "--output", f"new{suffix}")
     assert len(list(Film(Path(f"new{suffix}")))) == 2
 
 
 def test_some_frames_only_are_looked_at_on_demand(film: Callable[..., Any]):
     expected = film(numbers=(0,) * 7)
-    _, last = run("film.avi", *MODEL, *BEGIN, "--every", 3, "--json", "joints.json")
+    _, last = run("film.mp4", *MODEL, *BEGIN, "--every", 3, "--json", "joints.json")
     assert last.startswith("3 frames of 1 films done, drawn in predictions")
     results = read_json()
     assert [(one["frame"], one["time"]) for one in results] == [(0, 0.0), (3, 0.12), (6, 0.24)]
@@ -1026,7 +1027,7 @@ def test_some_frames_only_are_looked_at_on_demand(film: Callable[..., Any]):
 
 def test_somebody_who_went_away_and_came_back_is_found_again(film: Callable[..., Any]):
     expected = film(numbers=(0, 0, None, None, 0, 0))
-    run("film.avi", *MODEL, *BEGIN, "--json", "joints.json", "--draw", "nothing")
+    run("film.mp4", *MODEL, *BEGIN, "--json", "joints.json", "--draw", "nothing")
     for result, points in zip(read_json(), expected, strict=True):
         if np.isnan(points).all():
             assert result["people"][0]["score"] < 0.1
@@ -1037,8 +1038,8 @@ def test_somebody_who_went_away_and_came_back_is_found_again(film: Callable[...,
 def test_joints_of_films_are_smoothed_on_demand(film: Callable[..., Any]):
     expected = film()
     options = (*MODEL, *BEGIN, "--draw", "nothing")
-    run("film.avi", *options, "--json", "plain.json")
-    run("film.avi", *options, "--json", "smooth.json", "--smooth")
+    run("film.mp4", *options, "--json", "plain.json")
+    run("film.mp4", *options, "--json", "smooth.json", "--smooth")
     plain, smooth = read_json("plain.json"), read_json("smooth.json")
     np.testing.assert_array_equal(points_of(plain[0]), points_of(smooth[0]))
     for one, other, points in zip(plain[1:], smooth[1:], expected[1:], strict=True):
@@ -1049,7 +1050,7 @@ def test_joints_of_films_are_smoothed_on_demand(film: Callable[..., Any]):
 
 def test_films_are_written_in_every_format(film: Callable[..., Any]):
     film()
-    run("film.avi", *MODEL, "--csv", "o.csv", "--coco", "c.json", "--openpose", "open")
+    run("film.mp4", *MODEL, "--csv", "o.csv", "--coco", "c.json", "--openpose", "open")
     with Path("o.csv").open() as file:
         assert [row["frame"] for row in csv.DictReader(file)] == [str(n) for n in range(FRAMES)]
     assert [entry["image_id"] for entry in read_json("c.json")] == list(range(FRAMES))
@@ -1061,11 +1062,11 @@ def test_pictures_and_films_are_looked_at_together(
 ):
     save("a.png")
     Path("x").mkdir()
-    film("x/film.avi")
+    film("x/film.mp4")
     film("film.mp4")
-    _, last = run("x/film.avi", "a.png", "film.mp4", *MODEL, "--json", "joints.json")
+    _, last = run("x/film.mp4", "a.png", "film.mp4", *MODEL, "--json", "joints.json")
     assert last.startswith("1 of 1 pictures and 12 frames of 2 films done, drawn in predictions")
-    assert [one["image"] for one in read_json()] == ["a.png"] + ["x/film.avi"] * 6 + [
+    assert [one["image"] for one in read_json()] == ["a.png"] + ["x/film.mp4"] * 6 + [
         "film.mp4"
     ] * 6
     assert files_in("predictions") == ["a_pose.jpg", "film_pose.mp4", "film_pose_2.mp4"]
@@ -1076,7 +1077,7 @@ def test_films_cannot_share_a_file(
 ):
     save("a.png")
     film()
-    line = error_of(main, "film.avi", "b.avi", *MODEL, "--output", "new.mp4")
+    line = error_of(main, "film.mp4", "b.mp4", *MODEL, "--output", "new.mp4")
     assert line == "--output new.mp4: 2 films cannot share one file"
     line = error_of(main, "a.png", *MODEL, "--output", "new.mp4")
     assert line == "--output new.mp4: of pictures, this is a folder, not a film"
@@ -1087,8 +1088,8 @@ def test_a_kind_of_film_that_cannot_be_written_is_told(
 ):
     # And no folder is made that is called like one.
     film()
-    assert "films are written as" in error_of(main, "film.avi", *MODEL, "--output", "new.webm")
-    assert not Path("new.webm").exists()
+    assert "films are written as" in error_of(main, "film.mp4", *MODEL, "--output", "new.wmv")
+    assert not Path("new.wmv").exists()
 
 
 def test_films_are_named_after_what_they_show():
@@ -1103,7 +1104,7 @@ def test_films_are_named_after_what_they_show():
 
 def test_a_box_outside_the_film_is_told(film: Callable[..., Any], error_of: Callable[..., str]):
     film()
-    line = error_of(main, "film.avi", *MODEL, "--box", 300, 0, 9, 9)
+    line = error_of(main, "film.mp4", *MODEL, "--box", 300, 0, 9, 9)
     assert line.startswith("--box: box (300.0, 0.0, 9.0, 9.0) lies outside the picture of 300×220")
 
 
@@ -1115,13 +1116,13 @@ def test_a_bad_film_is_told_and_everything_else_done(
     film()
     Path("text.mp4").write_text("This is no film.\n" * 100)
     result = CliRunner().invoke(
-        main, ["a.png", "missing.png", bad, "film.avi", *MODEL, "--json", "joints.json"]
+        main, ["a.png", "missing.png", bad, "film.mp4", *MODEL, "--json", "joints.json"]
     )
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
     told = result.output.split("Error: ")[1].splitlines()
     assert [line.split(": ")[0] for line in told] == ["missing.png", bad]
-    assert [one["image"] for one in read_json()] == ["a.png"] + ["film.avi"] * FRAMES
+    assert [one["image"] for one in read_json()] == ["a.png"] + ["film.mp4"] * FRAMES
 
 
 @pytest.mark.parametrize(
@@ -1146,7 +1147,7 @@ def test_what_was_seen_until_an_interruption_is_kept(
         return original(*arguments)
 
     monkeypatch.setattr(owner, name, interrupted)
-    result = CliRunner().invoke(main, ["film.avi", *MODEL, "--json", "joints.json"])
+    result = CliRunner().invoke(main, ["film.mp4", *MODEL, "--json", "joints.json"])
     assert result.exit_code == 0, result.output
     kept = len(read_json())
     assert 3 <= kept < FRAMES
@@ -1156,24 +1157,24 @@ def test_what_was_seen_until_an_interruption_is_kept(
 def test_a_film_in_a_program(film: Callable[..., Any], dot_finder: Runtime):
     film()
     found, failures = predict_film(
-        Path("film.avi"), PoseEstimator(dot_finder), whole_picture, drawn=None, look=Look()
+        Path("film.mp4"), PoseEstimator(dot_finder), whole_picture, drawn=None, look=Look()
     )
     assert [one.frame for one in found] == list(range(FRAMES))
     assert failures == []
-    assert files_in(".") == ["film.avi"]
+    assert files_in(".") == ["film.mp4"]
 
 
 def test_a_damaged_films_frames_are_kept_and_its_end_is_told(
     film: Callable[..., Any], dot_finder: Runtime
 ):
     film()
-    whole_film = Path("film.avi").read_bytes()
-    Path("film.avi").write_bytes(whole_film[: len(whole_film) * 2 // 3])
+    whole_film = Path("film.mp4").read_bytes()
+    Path("film.mp4").write_bytes(whole_film[: len(whole_film) * 9 // 10])
     found, failures = predict_film(
-        Path("film.avi"), PoseEstimator(dot_finder), whole_picture, drawn=None, look=Look()
+        Path("film.mp4"), PoseEstimator(dot_finder), whole_picture, drawn=None, look=Look()
     )
     assert 0 < len(found) < FRAMES
-    assert failures == [f"film.avi: film is damaged, it ends after {len(found)} of {FRAMES} frames"]
+    assert failures == [f"film.mp4: film is damaged, it ends after {len(found)} of {FRAMES} frames"]
 
 
 class Screen:
@@ -1202,14 +1203,14 @@ def test_a_film_is_shown_while_it_is_made(
 ):
     film()
     screen = Screen(monkeypatch)
-    run("film.avi", *MODEL, "--show")
+    run("film.mp4", *MODEL, "--show")
     assert len(screen.shown) == FRAMES
     assert not screen.open
     # What is shown is what is written; OpenCV's windows want blue first.
     written = list(Film(Path("predictions/film_pose.mp4")))
     for shown, frame in zip(screen.shown, written, strict=True):
         assert np.abs(shown[..., ::-1].astype(int) - frame.picture).mean() < 8
-    run("film.avi", *MODEL, "--show", "--draw", "nothing")
+    run("film.mp4", *MODEL, "--show", "--draw", "nothing")
     assert len(screen.shown) == 2 * FRAMES
 
 
@@ -1217,7 +1218,7 @@ def test_a_film_is_shown_while_it_is_made(
 def test_a_key_ends_the_film(film: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, key: str):
     film()
     screen = Screen(monkeypatch, key=key, at=2)
-    run("film.avi", *MODEL, "--show", "--json", "joints.json")
+    run("film.mp4", *MODEL, "--show", "--json", "joints.json")
     assert len(screen.shown) == 3 == len(read_json())
     assert not screen.open
     assert len(list(Film(Path("predictions/film_pose.mp4")))) == 3
@@ -1231,7 +1232,7 @@ def test_a_window_that_cannot_be_opened_is_told(
 
     film()
     monkeypatch.setattr(cv2, "namedWindow", refuse)
-    line = error_of(main, "film.avi", *MODEL, "--show")
+    line = error_of(main, "film.mp4", *MODEL, "--show")
     assert line.startswith("--show: OpenCV can open no window here")
 
 

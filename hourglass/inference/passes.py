@@ -13,9 +13,11 @@ from hourglass.core.progress import Progress
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.look import Look
 from hourglass.inference.pipeline import AHEAD, Failed, Locate, Seen, Writer, see_film, see_pictures
+from hourglass.media.film_writer import FilmWriter
+from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
 from hourglass.media.results import Found
-from hourglass.media.video import Film, FilmWriter
+from hourglass.media.video import open_film
 from hourglass.media.window import Window
 
 
@@ -101,7 +103,7 @@ def predict_films(
 
 
 def predict_film(
-    source: Path | int,
+    source: Source,
     estimator: PoseEstimator,
     locate: Locate,
     *,
@@ -115,7 +117,7 @@ def predict_film(
     """Finds the people in a film, frame by frame, and writes it with their skeletons.
 
     Args:
-        source: The film's file, or a camera's number.
+        source: The film's file, a camera's number, or a stream's address.
         estimator: The network.
         locate: Says where people are at first, and when one is lost.
         drawn: The film to write, or None.
@@ -131,26 +133,29 @@ def predict_film(
     Raises:
         ValueError: If the film cannot be opened or written, or there is no window to show it in.
     """
-    film = Film(source, every=every)
-    name = f"camera {source}" if isinstance(source, int) else str(source)
+    film = open_film(source, every=every)
     found: list[Found] = []
     failures = []
     with ExitStack() as stack:
-        writer = stack.enter_context(FilmWriter(drawn, rate=film.rate)) if drawn else None
+        writer = None
+        if drawn:
+            writer = stack.enter_context(
+                FilmWriter(drawn, rate=film.rate, sound=film.sound, pixel_aspect=film.pixel_aspect)
+            )
         window = stack.enter_context(Window()) if show else None
         progress = stack.enter_context(
-            Progress(f"predicting {name}", total=film.frames, unit="frames")
+            Progress(f"predicting {film.name}", total=film.frames, unit="frames")
         )
         smooth_at = film.rate if smooth else None
-        ahead = 1 if isinstance(source, int) else AHEAD
+        ahead = 1 if film.live else AHEAD
         seen = see_film(film, estimator, locate, follow=follow, smooth_at=smooth_at, ahead=ahead)
         try:
             for one in seen:
-                found.append(_found(one, name))
+                found.append(_found(one, film.name))
                 if writer or window:
                     picture = look.draw(one.picture, one.poses, estimator)
                     if writer:
-                        writer.write(picture)
+                        writer.write(picture, one.frame.time if one.frame else None)
                     if window and not window.show(picture):
                         break
                 progress.advance()

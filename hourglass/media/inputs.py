@@ -1,6 +1,6 @@
 """What there is to look at: pictures from files, folders, patterns and lists; films and cameras.
 
-Names only: reading pictures is `media.pictures`', reading films `media.video`'s.
+Names, and whether a picture moves: reading pictures is `media.pictures`', films `media.video`'s.
 """
 
 from __future__ import annotations
@@ -10,12 +10,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hourglass.media.kinds import is_animated
+
 PICTURE_SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    {
+        *(".apng", ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg"),
+        *(".jpg", ".jxl", ".mpo", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"),
+    }
 )
 """What a folder is searched for; a picture that is named itself may be called anything."""
 
-FILM_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"})
+FILM_SUFFIXES = frozenset(
+    {
+        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+        *(".mts", ".ogv", ".ts", ".webm", ".wmv"),
+    }
+)
+
+STREAM = "://"
+"""What the name of a network stream has in it: rtsp://..., http://..."""
+
+Source = Path | int | str
+"""A film's file, a camera's number, or a network stream's address."""
 
 LIST = "-"
 """The argument that stands for a list on standard input, one name a line."""
@@ -27,11 +43,11 @@ class Inputs:
 
     Attributes:
         pictures: Picture files, in the order given, each once.
-        films: Film files and camera numbers.
+        films: Film files, moving pictures, camera numbers and addresses of streams.
     """
 
     pictures: tuple[Path, ...]
-    films: tuple[Path | int, ...]
+    films: tuple[Source, ...]
 
 
 def find_inputs(
@@ -40,7 +56,8 @@ def find_inputs(
     """Sorts out what a command's arguments name.
 
     Args:
-        arguments: Files, folders, glob patterns, camera numbers, or `-` for `listed`.
+        arguments: Files, folders, glob patterns, camera numbers, addresses of network streams, or
+            `-` for `listed`.
         recursive: Search folders to any depth.
         listed: Lines that stand for a `-`: files, folders or patterns.
 
@@ -48,14 +65,17 @@ def find_inputs(
         ValueError: If a folder, a pattern or the list names nothing.
     """
     pictures: dict[Path, None] = {}
-    films: dict[Path | int, None] = {}
+    films: dict[Source, None] = {}
     for argument in _expanded(arguments, listed):
         path = Path(argument)
+        if STREAM in argument:
+            films[argument] = None
+            continue
         if argument.isdecimal() and not path.exists():
             films[int(argument)] = None
             continue
         for found in _files_in(path, recursive=recursive) if path.is_dir() else [path]:
-            if found.suffix.lower() in FILM_SUFFIXES:
+            if found.suffix.lower() in FILM_SUFFIXES or is_animated(found):
                 films[found] = None
             else:
                 pictures[found] = None
@@ -77,7 +97,7 @@ def _expanded(arguments: Sequence[str], listed: Iterable[str]) -> list[str]:
 
 
 def _matching(argument: str) -> list[str]:
-    if not glob.has_magic(argument) or Path(argument).exists():
+    if not glob.has_magic(argument) or STREAM in argument or Path(argument).exists():
         return [argument]
     found = sorted(glob.glob(argument, recursive=True))
     if not found:
@@ -86,10 +106,19 @@ def _matching(argument: str) -> list[str]:
 
 
 def _files_in(folder: Path, *, recursive: bool) -> list[Path]:
+    """Pictures and films in a folder; hidden files, and what lies in hidden folders, are not."""
     paths = folder.rglob("*") if recursive else folder.glob("*")
     suffixes = PICTURE_SUFFIXES | FILM_SUFFIXES
-    found = sorted(path for path in paths if path.suffix.lower() in suffixes)
+    found = sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in suffixes and not _is_hidden(path.relative_to(folder))
+    )
     if not found:
         below = "" if recursive else "; --recursive would search the folders inside it, too"
         raise ValueError(f"{folder}: no pictures or films in this folder{below}")
     return found
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

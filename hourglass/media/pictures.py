@@ -1,4 +1,4 @@
-"""Pictures from files, safely: whatever Pillow reads becomes RGB, and a bad one says why it is.
+"""Pictures from files, safely: all `media.kinds` become RGB, and a bad one says why it is.
 
 Sizes are checked before pixels are decoded, so that a hostile file cannot fill the memory.
 """
@@ -9,14 +9,19 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import simplejpeg
+from loguru import logger
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
+
+from hourglass.core.files import replacing
+from hourglass.media.kinds import NEEDS, kind_of, openable
 
 MIN_SIDE = 16
 """Smallest side of a picture, px: below this no person can be told from noise."""
@@ -33,6 +38,12 @@ JPEG_QUALITY = 95
 JPEG_BLOCK = 16
 """Side of the squares that a JPEG is made of, px: pixels of one never depend on another's, but for
 colours, which some decoders smooth across."""
+
+SHORTEST_SHOWN, USUALLY_SHOWN = 0.011, 0.1
+"""Seconds: of a moving picture, browsers show what says less than the first for the second."""
+
+HEADER = 4096
+"""Bytes of a file that tell its kind."""
 
 LARGEST_DIVISOR = 255
 """Largest number in a table of quantisation that every decoder reads."""
@@ -54,6 +65,9 @@ TURNED = frozenset(range(2, 9))
 
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """Those in which width and height change places."""
+
+BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 31, 32)
+"""Of pictures whose pixels are numbers: the first that holds the largest says what white is."""
 
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 """JPEG's markers. Pillow passes a file whose end is lost, which other decoders then refuse."""
@@ -90,6 +104,8 @@ class NoPictureError(ValueError):
 def read_picture(path: str | Path) -> np.ndarray:
     """A picture from a file, turned as its EXIF data say.
 
+    A JPEG whose data are corrupt in places is read as far as it can be, and a warning names it.
+
     Returns:
         (H, W, 3) uint8 RGB.
 
@@ -107,7 +123,11 @@ def upright_picture(data: bytes, *, where: str) -> np.ndarray:
         NoPictureError: If they are no picture.
         ValueError: As `read_picture`.
     """
-    return np.asarray(_to_rgb(ImageOps.exif_transpose(_decode(data, where))))
+    image = _open(data, where)
+    _load(image, data, where)
+    if corrupt := _corruption(image, data):
+        logger.warning(f"{where}: read as far as it can be, its data are damaged ({corrupt})")
+    return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
 
 
 def as_picture(image: np.ndarray | Image.Image) -> np.ndarray:
@@ -153,7 +173,9 @@ def picture_size(path: str | Path) -> tuple[int, int]:
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
+            kinds = openable(file.read(HEADER))
+            file.seek(0)
+            with Image.open(file, formats=kinds) as image:
                 width, height = image.size
                 turned = _orientation(image) in SIDEWAYS
     except (*DECODER_ERRORS, Image.DecompressionBombError) as error:
@@ -172,13 +194,10 @@ def to_jpeg(data: bytes, *, where: str) -> Jpeg:
     """
     image = _open(data, where)
     if image.format == "JPEG" and image.mode == "RGB" and not _is_turned(image):
+        _require_sound(image, data, where)
         width, height = image.size
-        # All of the data is decoded, so that damage shows, but only every eighth pixel is drawn.
-        image.draft(None, (1, 1))
-        _load(image, data, where)
         return Jpeg(data, height, width)
-    _load(image, data, where)
-    upright = _to_rgb(ImageOps.exif_transpose(image))
+    upright = _to_rgb(ImageOps.exif_transpose(_decode(data, where)))
     out = io.BytesIO()
     upright.save(out, "JPEG", quality=JPEG_QUALITY)
     return Jpeg(out.getvalue(), upright.height, upright.width)
@@ -253,17 +272,43 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def _decode(data: bytes, where: str) -> Image.Image:
+    """The picture, if all of its data are sound."""
     image = _open(data, where)
+    _require_sound(image, data, where)
     _load(image, data, where)
     return image
 
 
+def _require_sound(image: Image.Image, data: bytes, where: str) -> None:
+    """Refuses a JPEG of which any part is damaged; other kinds show it when they are decoded."""
+    _require_end(image, data, where)
+    if corrupt := _corruption(image, data):
+        raise ValueError(f"{where}: picture is damaged ({corrupt})")
+
+
+def _corruption(image: Image.Image, data: bytes) -> str | None:
+    """What is wrong inside a JPEG, which Pillow passes over in silence."""
+    if image.format not in ("JPEG", "MPO"):
+        return None
+    space = "CMYK" if image.mode == "CMYK" else "GRAY"
+    try:
+        # Every bit is decoded, but only every eighth pixel drawn.
+        simplejpeg.decode_jpeg(data, space, fastdct=True, min_factor=8, strict=True)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _load(image: Image.Image, data: bytes, where: str) -> None:
     """Decodes the pixels of what `_open` opened."""
+    _require_end(image, data, where)
     try:
         image.load()
     except DECODER_ERRORS as error:
         raise ValueError(f"{where}: picture is damaged ({error})") from error
+
+
+def _require_end(image: Image.Image, data: bytes, where: str) -> None:
     end = data.rfind(END_OF_IMAGE)
     if image.format == "JPEG" and (end < 0 or START_OF_SCAN in data[end:]):
         raise ValueError(f"{where}: picture is damaged (the JPEG has no end)")
@@ -274,13 +319,17 @@ def _open(data: bytes, where: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=openable(data))
     except Image.DecompressionBombError as error:
         raise ValueError(
             f"{where}: picture is larger than {MAX_PIXELS} pixels ({error})"
         ) from error
     except Image.UnidentifiedImageError as error:
-        raise NoPictureError(f"{where}: not a picture that can be read") from error
+        kind = kind_of(data)
+        told = (
+            f"a picture of kind {kind}; {NEEDS[kind]}" if kind else "not a picture that can be read"
+        )
+        raise NoPictureError(f"{where}: {told}") from error
     except DECODER_ERRORS as error:
         raise ValueError(f"{where}: picture is damaged ({error})") from error
     _require_size(image, where)
@@ -300,13 +349,75 @@ def _require_size(image: Image.Image, where: str) -> None:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I"):
-        # Pillow would cut 16-bit values off at 255 instead of scaling them.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_scaled(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), picture).convert("RGB")
     return image.convert("RGB")
+
+
+class Motion:
+    """The pictures of a file that moves, in turn, each with the seconds for which it is shown.
+
+    Attributes:
+        count: How many there are.
+        first_seconds: For how long the first is shown.
+
+    Raises:
+        ValueError: As `read_picture`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._data, self._where = read_bytes(path), str(path)
+        image = _open(self._data, self._where)
+        self.first_seconds = _seconds_shown(image)
+        self.count: int = getattr(image, "n_frames", 1)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Pictures (H, W, 3) uint8 RGB and seconds; one picture is decoded at a time.
+
+        Raises:
+            ValueError: Where the data end too early.
+        """
+        image = _open(self._data, self._where)
+        for number in range(self.count):
+            try:
+                image.seek(number)
+                image.load()
+            except DECODER_ERRORS as error:
+                raise ValueError(
+                    f"{self._where}: film is damaged, it ends after {number} of {self.count} frames"
+                ) from error
+            yield np.asarray(_to_rgb(image)), _seconds_shown(image)
+
+
+def _seconds_shown(image: Image.Image) -> float:
+    seconds = float(image.info.get("duration") or 0) / 1000
+    return seconds if seconds > SHORTEST_SHOWN else USUALLY_SHOWN
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Brightness of a picture whose pixels are numbers of any kind, where Pillow would cut off.
+
+    White is 1 of fractions, else the largest number of the fewest bits (8, 10, 12 ...) that hold
+    all pixels. Pictures with numbers below 0 are stretched from their least to their largest.
+
+    Args:
+        values: (H, W) int or float; what is not finite counts as 0.
+
+    Returns:
+        (H, W) uint8.
+    """
+    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    lowest, highest = min(0.0, float(values.min())), float(values.max())
+    if lowest < 0 or highest >= 2 ** BIT_DEPTHS[-1]:
+        white = (highest - lowest) or 1.0
+    elif highest <= 1.0:
+        white = 1.0
+    else:
+        white = 2.0 ** next(bits for bits in BIT_DEPTHS if highest < 2**bits) - 1
+    return np.round((values - lowest) * (255 / white)).astype(np.uint8)
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
@@ -316,6 +427,7 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
         ValueError: If it cannot be written.
     """
     try:
-        Image.fromarray(picture).save(path, quality=JPEG_QUALITY)
+        with replacing(path) as temporary:
+            Image.fromarray(picture).save(temporary, quality=JPEG_QUALITY)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
+        raise ValueError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hourglass.media.inputs import FILM_SUFFIXES, Inputs
-from hourglass.media.video import CODECS
+from hourglass.media.film_writer import KINDS
+from hourglass.media.inputs import FILM_SUFFIXES, Inputs, Source
 
 
 def drawn_names(images: Sequence[Path], output: Path, ending: str = "_pose.jpg") -> list[Path]:
@@ -52,7 +53,7 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
         raise ValueError(f"{there[0]} is there already{more}; --force would overwrite")
 
 
-def refuse_shared(targets: Sequence[Path], inputs: Iterable[Path | int | None]) -> None:
+def refuse_shared(targets: Sequence[Path], inputs: Iterable[Source | None]) -> None:
     """Keeps a file from being written twice, or over what is looked at.
 
     Raises:
@@ -67,25 +68,32 @@ def refuse_shared(targets: Sequence[Path], inputs: Iterable[Path | int | None]) 
             raise ValueError(f"{path} would be written twice: give each output its own file")
 
 
-def film_targets(films: Sequence[Path | int], output: Path) -> list[Path]:
+def film_targets(films: Sequence[Source], output: Path) -> list[Path]:
     """The film to write for each film: `output` itself if it is called like one."""
-    if output.suffix.lower() in CODECS:
+    if output.suffix.lower() in KINDS:
         if len(films) > 1:
             raise ValueError(f"--output {output}: {len(films)} films cannot share one file")
         return [output]
     if films and output.suffix.lower() in FILM_SUFFIXES:
-        raise ValueError(f"--output {output}: films are written as {', '.join(CODECS)}")
-    names = [Path(f"camera{film}") if isinstance(film, int) else film for film in films]
+        raise ValueError(f"--output {output}: films are written as {', '.join(KINDS)}")
+    names = [film if isinstance(film, Path) else Path(f"{_plain(film)}.film") for film in films]
     return drawn_names(names, output, "_pose.mp4")
 
 
-def drawing_targets(inputs: Inputs, output: Path, *, draws: bool) -> dict[Path | int, Path | None]:
+def _plain(film: int | str) -> str:
+    """A file's name for a camera, or for a stream by its address."""
+    if isinstance(film, int):
+        return f"camera{film}"
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", film.split("://", 1)[1].partition("?")[0]).strip("_.")
+
+
+def drawing_targets(inputs: Inputs, output: Path, *, draws: bool) -> dict[Source, Path | None]:
     """What is drawn into which file; None for everything if nothing is drawn."""
     if not draws:
         return dict.fromkeys([*inputs.pictures, *inputs.films])
-    if inputs.pictures and output.suffix.lower() in CODECS:
+    if inputs.pictures and output.suffix.lower() in KINDS:
         raise ValueError(f"--output {output}: of pictures, this is a folder, not a film")
-    drawn: dict[Path | int, Path | None] = {}
+    drawn: dict[Source, Path | None] = {}
     drawn.update(zip(inputs.pictures, drawn_names(inputs.pictures, output), strict=True))
     drawn.update(zip(inputs.films, film_targets(inputs.films, output), strict=True))
     return drawn

@@ -1,15 +1,27 @@
-"""Films and cameras in, films out, by OpenCV; frames are RGB arrays."""
+"""Films, moving pictures, network streams and cameras in; frames are RGB arrays.
+
+`open_film` chooses the reader: PyAV (FFmpeg, inside its wheel) for films and streams, Pillow for
+moving pictures, OpenCV for cameras. Nothing is written here: that is `media.film_writer`.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import re
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
+import av
 import cv2
 import numpy as np
+
+from hourglass.media.inputs import Source
+from hourglass.media.kinds import is_animated
+from hourglass.media.pictures import Motion
 
 SHORTEST = 0.9
 """A film of fewer of the frames that it promises is damaged; some promise a few too many."""
@@ -17,11 +29,20 @@ SHORTEST = 0.9
 DEFAULT_RATE = 25.0
 """Frames per second where a camera or film does not say."""
 
-SMALLEST_SIDE = 16
-"""Smallest side of a film that is written, px: below it codecs fail in ways of their own."""
+FASTEST = 1000.0
+"""Rates above it are mistakes, frames per second."""
 
-CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
-"""What OpenCV's own builds can write everywhere, by the file's ending."""
+TIME_BASE = 1_000_000
+"""FFmpeg's time steps per second where no stream has its own."""
+
+PATIENCE = 10.0
+"""Seconds to wait for a network stream before giving up."""
+
+CLOCK = re.compile(r"\d+:\d+:\d+(\.\d+)?$")
+"""How Matroska notes for how long a stream lasts."""
+
+LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "rtp")
+"""Of streams that go on by themselves, whether they are looked at or not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +52,7 @@ class Frame:
     Attributes:
         picture: (H, W, 3) uint8 RGB.
         number: Its place in the film, from 0.
-        time: Seconds since the film's start.
+        time: Seconds since the film's first frame.
     """
 
     picture: np.ndarray
@@ -39,147 +60,311 @@ class Frame:
     time: float
 
 
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keeps OpenCV from printing why it cannot open a file: the error raised says so."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+class Reader(ABC):
+    """Something that gives frames; iterate over it once. `open_film` makes one.
+
+    Attributes:
+        name: What messages call it.
+        live: Whether it goes on by itself, so that frames must not wait.
+        sound: What `media.film_writer` can copy its sound from, or None.
+        pixel_aspect: Width of a pixel over its height, which is 1 but in films of old formats.
+    """
+
+    name: str
+    live = False
+    sound: Path | str | None = None
+    pixel_aspect = 1.0
+
+    def __init__(self, *, every: int) -> None:
+        self._every = every
+
+    @property
+    def rate(self) -> float:
+        """Frames taken per second of film."""
+        return self._source_rate() / self._every
+
+    @property
+    def frames(self) -> int | None:
+        """How many frames there are to take, by the film's own word; None if it does not say."""
+        count = self._promised()
+        return -(-count // self._every) if count > 0 else None
+
+    def _takes(self, number: int) -> bool:
+        return number % self._every == 0
+
+    @abstractmethod
+    def _source_rate(self) -> float: ...
+
+    @abstractmethod
+    def _promised(self) -> int: ...
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
 
 
-class Film:
-    """A film or camera, opened; iterate over it for its frames.
+def open_film(source: Source, *, every: int = 1) -> Reader:
+    """Opens a film, moving picture, camera or network stream.
 
     Args:
-        source: A film's file, or a camera's number.
+        source: A file, a camera's number, or an address such as rtsp://...
+        every: Take each `every`-th frame only.
+
+    Raises:
+        ValueError: If it cannot be opened.
+    """
+    if isinstance(source, int):
+        return Camera(source, every=every)
+    if isinstance(source, Path) and is_animated(source):
+        return MovingPicture(source, every=every)
+    return Film(source, every=every)
+
+
+class Film(Reader):
+    """A film's file or a network stream, decoded by FFmpeg.
+
+    Frames keep the times that the film gives them, and are turned as a phone's note says.
+
+    Args:
+        source: A file, or an address.
+        every: Take each `every`-th frame only.
+        patience: Seconds to wait for a network stream.
+
+    Raises:
+        ValueError: If it cannot be opened, or holds no pictures.
+    """
+
+    def __init__(self, source: Path | str, *, every: int = 1, patience: float = PATIENCE) -> None:
+        super().__init__(every=every)
+        self.name = str(source)
+        self.live = isinstance(source, str) and source.startswith(LIVE_PROTOCOLS)
+        if isinstance(source, Path) and not source.is_file():
+            raise ValueError(f"{source}: no such film")
+        self._container = open_container(source, patience=patience)
+        if not self._container.streams.video:
+            self._container.close()
+            raise ValueError(f"{source}: no film, it holds no pictures")
+        self._stream = self._container.streams.video[0]
+        # Decoding whole frames side by side delays them by as many.
+        self._stream.thread_type = "SLICE" if self.live else "AUTO"
+        if self._container.streams.audio and not self.live:
+            self.sound = source
+        self._local = isinstance(source, Path)
+        # Kept, because a stream must not be asked once its film is closed.
+        stream = self._stream
+        rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
+        known = [float(rate) for rate in rates if rate and 0 < rate < FASTEST]
+        self._known_rate = known[0] if known else DEFAULT_RATE
+        self.pixel_aspect = float(stream.sample_aspect_ratio or 1.0)
+        self._count = int(stream.frames)
+        self._seconds = 0.0 if self.live else self._promised_seconds()
+
+    def _source_rate(self) -> float:
+        return self._known_rate
+
+    def _promised(self) -> int:
+        return self._count or round(self._seconds * self._known_rate)
+
+    def _promised_seconds(self) -> float:
+        """How long the pictures last, by the film's own word; 0 if it does not say."""
+        stream, container = self._stream, self._container
+        if stream.duration:
+            return float(stream.duration * stream.time_base)
+        for name, told in stream.metadata.items():
+            if name.upper().startswith("DURATION") and CLOCK.match(told):
+                hours, minutes, seconds = told.split(":")
+                return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        # The sound may be longer than the pictures.
+        alone = container.duration and not container.streams.audio
+        return container.duration / TIME_BASE if alone else 0.0
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, in order.
+
+        Raises:
+            ValueError: If there is not one, or the film ends too early; names it.
+        """
+        if self._container is None:
+            raise ValueError(f"{self.name}: has been read already")
+        number = 0
+        start: float | None = None
+        seconds, step = 0.0, 1 / self._source_rate()
+        try:
+            for decoded in self._decoded():
+                if decoded is not None:
+                    if decoded.time is None:
+                        seconds += step if number else 0.0
+                    else:
+                        start = decoded.time if start is None else start
+                        seconds = decoded.time - start
+                    if self._takes(number):
+                        yield Frame(_upright(decoded), number, seconds)
+                number += 1
+            if not number:
+                raise ValueError(f"{self.name}: not one frame can be read")
+            if self._local:
+                self._require_end(number, seconds + step)
+        finally:
+            self._container.close()
+            self._container = None
+
+    def _require_end(self, number: int, seconds: float) -> None:
+        if self._count and number < SHORTEST * self._count:
+            told = f"{number} of {self._count} frames"
+        elif not self._count and seconds < SHORTEST * self._seconds:
+            told = f"{seconds:.1f} of {self._seconds:.1f} seconds"
+        else:
+            return
+        raise ValueError(f"{self.name}: film is damaged, it ends after {told}")
+
+    def _decoded(self) -> Iterator[av.VideoFrame | None]:
+        """Each frame, or None in the place of one that cannot be decoded."""
+        try:
+            for packet in self._container.demux(self._stream):
+                try:
+                    yield from packet.decode()
+                except av.error.InvalidDataError:
+                    yield None
+        except av.error.InvalidDataError:
+            # Where the data end; how many frames are missing is told by their number.
+            with contextlib.suppress(av.error.InvalidDataError):
+                yield from self._stream.codec_context.decode(None)
+        except av.error.FFmpegError as error:
+            raise ValueError(f"{self.name}: {_reason(error)}") from error
+
+
+def open_container(source: Path | str, *, patience: float = PATIENCE) -> Any:
+    """A film as FFmpeg sees it.
+
+    Raises:
+        ValueError: If it cannot be opened; names it.
+    """
+    options, local = {}, isinstance(source, Path)
+    if isinstance(source, Path):
+        # A file may be called like an address, and a list of files must not lead elsewhere.
+        place: Any = f"file:{source}"
+        options["protocol_whitelist"] = "file"
+        try:
+            place.encode()
+        except UnicodeEncodeError:
+            place = source.open("rb")
+    else:
+        place = source
+        if source.startswith("rtsp"):
+            options["rtsp_transport"] = "tcp"
+    try:
+        return av.open(place, options=options, timeout=None if local else patience)
+    except av.error.FFmpegError as error:
+        if isinstance(source, Path):
+            told = f"no film, a damaged one, or one of a codec that FFmpeg lacks ({_reason(error)})"
+        else:
+            told = f"cannot be opened ({_reason(error)})"
+        raise ValueError(f"{source}: {told}") from error
+
+
+def _reason(error: av.error.FFmpegError) -> str:
+    if isinstance(error, av.error.ExitError | av.error.TimeoutError):
+        return f"no answer in {PATIENCE:.0f} s"
+    return str(error.strerror)
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """A frame's pixels (H, W, 3) uint8 RGB, turned as its note says, in quarters."""
+    picture = frame.to_ndarray(format="rgb24", threads=0)
+    quarters = round(frame.rotation / 90)
+    return np.ascontiguousarray(np.rot90(picture, quarters)) if quarters % 4 else picture
+
+
+class MovingPicture(Reader):
+    """A picture file that holds a film: GIF, APNG, WebP, AVIF.
+
+    Raises:
+        ValueError: If it cannot be opened.
+    """
+
+    def __init__(self, source: Path, *, every: int = 1) -> None:
+        super().__init__(every=every)
+        self.name = str(source)
+        self._motion = Motion(source)
+
+    def _source_rate(self) -> float:
+        return min(FASTEST, 1 / self._motion.first_seconds)
+
+    def _promised(self) -> int:
+        return self._motion.count
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, in order.
+
+        Raises:
+            ValueError: If the film ends too early; names it.
+        """
+        start = 0.0
+        for number, (picture, seconds) in enumerate(self._motion):
+            if self._takes(number):
+                yield Frame(picture, number, start)
+            start += seconds
+
+
+class Camera(Reader):
+    """A camera of this machine; its frames' times are those of the clock.
+
+    Args:
+        source: Its number, from 0.
         every: Take each `every`-th frame only.
 
     Raises:
         ValueError: If it cannot be opened.
     """
 
-    def __init__(self, source: Path | int, *, every: int = 1) -> None:
-        self._every, self._source = every, source
-        self._name = f"camera {source}" if isinstance(source, int) else str(source)
-        if isinstance(source, int):
-            refusal = f"camera {source}: cannot be opened; is it there, and free?"
-        else:
-            refusal = f"{source}: no film, a damaged one, or one of a codec that OpenCV lacks"
-            if not source.is_file():
-                raise ValueError(f"{source}: no such film")
+    live = True
+
+    def __init__(self, source: int, *, every: int = 1) -> None:
+        super().__init__(every=every)
+        self.name = f"camera {source}"
+        refusal = f"camera {source}: cannot be opened; is it there, and free?"
         try:
             with _silent():
-                self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+                self._capture = cv2.VideoCapture(source)
         except cv2.error as error:  # a number beyond C's
             raise ValueError(refusal) from error
         if not self._capture.isOpened():
             raise ValueError(refusal)
+
+    def _source_rate(self) -> float:
         rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self._source_rate = rate if np.isfinite(rate) and 0 < rate < 1000 else DEFAULT_RATE
+        return rate if np.isfinite(rate) and 0 < rate < FASTEST else DEFAULT_RATE
 
-    @property
-    def rate(self) -> float:
-        """Frames taken per second of film."""
-        return self._source_rate / self._every
-
-    @property
-    def frames(self) -> int | None:
-        """How many frames there are to take, by the film's own word; None if it does not say."""
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        return -(-count // self._every) if count > 0 else None
+    def _promised(self) -> int:
+        return 0
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, in order.
+        """The frames as they come.
 
         Raises:
             ValueError: If there is not one.
         """
-        number = 0
-        promised = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        number, start = 0, time.monotonic()
         try:
             grabbed = self._capture.grab()
             if not grabbed:
-                raise ValueError(f"{self._name}: not one frame can be read")
+                raise ValueError(f"{self.name}: not one frame can be read")
             while grabbed:
-                if number % self._every == 0:
+                if self._takes(number):
                     done, picture = self._capture.retrieve()
                     if done:
-                        yield Frame(picture[..., ::-1], number, number / self._source_rate)
+                        yield Frame(picture[..., ::-1], number, time.monotonic() - start)
                 number += 1
                 grabbed = self._capture.grab()
-            if isinstance(self._source, Path) and number < SHORTEST * promised:
-                raise ValueError(
-                    f"{self._name}: film is damaged, it ends after {number} of "
-                    f"{promised:.0f} frames"
-                )
         finally:
             self._capture.release()
 
 
-class FilmWriter:
-    """A film that grows frame by frame; a context manager.
-
-    Args:
-        path: The file; its ending says which kind.
-        rate: Frames per second.
-
-    Raises:
-        ValueError: If the ending is none that can be written.
-    """
-
-    def __init__(self, path: Path, *, rate: float) -> None:
-        self.path, self._rate = path, rate
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-        if path.suffix.lower() not in CODECS:
-            raise ValueError(
-                f"{path}: films are written as {', '.join(CODECS)}, not {path.suffix or 'this'}"
-            )
-
-    def __enter__(self) -> FilmWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._writer:
-            self._writer.release()
-
-    def write(self, picture: np.ndarray) -> None:
-        """Adds a frame (H, W, 3) uint8 RGB; all have the size of the first.
-
-        A side of an odd number of pixels gains one, which codecs demand.
-
-        Raises:
-            ValueError: If the film cannot be written, or the frame is of another size or too small.
-        """
-        height, width = picture.shape[:2]
-        even = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        if self._writer is None:
-            self._size = (even.shape[1], even.shape[0])
-            self._writer = self._open(*self._size)
-        if (even.shape[1], even.shape[0]) != self._size:
-            raise ValueError(
-                f"{self.path}: a frame of {width}×{height} px in a film of "
-                f"{self._size[0]}×{self._size[1]}"
-            )
-        self._writer.write(np.ascontiguousarray(even[..., ::-1]))
-
-    def _open(self, width: int, height: int) -> cv2.VideoWriter:
-        if min(width, height) < SMALLEST_SIDE:
-            raise ValueError(
-                f"{self.path}: frames of {width}×{height} px, each side must be {SMALLEST_SIDE} "
-                "or more"
-            )
-        codec = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
-        with _silent():
-            writer = cv2.VideoWriter(str(self.path), codec, self._rate, (width, height))
-        if not writer.isOpened():
-            raise ValueError(f"{self.path}: film cannot be written, or its codec is missing")
-        return writer
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps OpenCV from printing why it cannot open a camera: the error raised says so."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)

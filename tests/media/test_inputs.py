@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hourglass.media.inputs import FILM_SUFFIXES, PICTURE_SUFFIXES, find_inputs
 
@@ -58,7 +59,36 @@ def test_no_arguments_name_nothing():
     assert (found.pictures, found.films) == ((), ())
 
 
+def test_an_address_is_a_stream():
+    found = find_inputs(["rtsp://127.0.0.1/live", "http://127.0.0.1/a[1].mp4?x=*"])
+    assert found.films == ("rtsp://127.0.0.1/live", "http://127.0.0.1/a[1].mp4?x=*")
+    assert found.pictures == ()
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
+def test_a_picture_that_moves_is_a_film(suffix: str):
+    still, moving = Path(f"still{suffix}"), Path(f"moving{suffix}")
+    frames = [Image.new("RGB", (32, 32), (80 * number, 0, 0)) for number in range(3)]
+    frames[0].save(still)
+    frames[0].save(moving, save_all=True, append_images=frames[1:], duration=100)
+    found = find_inputs([str(moving), str(still)])
+    assert (found.pictures, found.films) == ((still,), (moving,))
+
+
+def test_the_pages_of_a_document_are_no_film():
+    frames = [Image.new("RGB", (32, 32), (80 * number, 0, 0)) for number in range(3)]
+    frames[0].save("pages.tif", save_all=True, append_images=frames[1:])
+    assert find_inputs(["pages.tif"]).films == ()
+
+
 # Folders.
+
+
+def test_hidden_files_and_folders_are_not_searched(touch: Callable[..., None]):
+    touch("some/a.jpg", "some/.b.jpg", "some/.cache/c.jpg", "some/deep/d.jpg", ".x/e.jpg")
+    assert find_inputs(["some"], recursive=True).pictures == paths("some/a.jpg", "some/deep/d.jpg")
+    # One that is named itself is looked at.
+    assert find_inputs([".x", "some/.b.jpg"]).pictures == paths(".x/e.jpg", "some/.b.jpg")
 
 
 def test_a_folder_is_its_pictures_in_order(touch: Callable[..., None]):

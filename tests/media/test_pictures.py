@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loguru import logger
 from PIL import Image
 
 from hourglass.media.pictures import (
     JPEG_QUALITY,
     MAX_PIXELS,
     MIN_SIDE,
+    NoPictureError,
     Region,
     cut_jpeg,
     decode_picture,
@@ -96,7 +98,7 @@ def test_pixels_of_a_lossless_picture_are_kept():
         ("P", 0, [0, 0, 0]),
         ("I;16", 0xFFFF, [255, 255, 255]),
         ("I;16", 0x8040, [128, 128, 128]),
-        ("I;16", 0x01FF, [1, 1, 1]),
+        ("I;16", 0x40FF, [65, 65, 65]),
         ("RGBA", (10, 200, 30, 255), [10, 200, 30]),
         ("RGBA", (10, 200, 30, 0), [255, 255, 255]),
         ("RGBA", (0, 200, 255, 51), [204, 244, 255]),
@@ -131,6 +133,44 @@ def test_16_bits_per_colour_are_scaled():
     assert only_colour(data) == [128, 255, 1]
 
 
+def test_12_bits_in_16_are_not_taken_for_black():
+    ramp = np.tile(np.linspace(0, 0xFFF, WIDTH).astype(np.uint16), (HEIGHT, 1))
+    picture = decode_picture(encode(Image.fromarray(ramp), "PNG"), where="a.png")
+    expected = np.round(ramp * (255 / 0xFFF)).astype(int)
+    assert np.abs(picture.astype(int) - expected[..., None]).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "highest"),
+    [
+        (np.float32, 1.0),
+        (np.float32, 255.0),
+        (np.float32, 65535.0),
+        (np.int32, 255),
+        (np.int32, 4095),
+        (np.int32, 2**31 - 1),
+    ],
+)
+def test_pictures_of_numbers_show_what_8_bits_show(values: Any, highest: float):
+    plain = gradient()[..., 0]
+    numbers = (plain.astype(np.float64) * highest / plain.max()).astype(values)
+    picture = decode_picture(encode(Image.fromarray(numbers), "TIFF"), where="a.tif")
+    # White is the largest number of as many bits.
+    expected = plain * (255 / plain.max())
+    assert np.abs(picture.astype(float) - expected[..., None]).max() <= 1
+
+
+def test_numbers_below_zero_and_none_at_all_make_a_picture():
+    numbers = np.tile(np.linspace(-2, 3, WIDTH).astype(np.float32), (HEIGHT, 1))
+    picture = decode_picture(encode(Image.fromarray(numbers), "TIFF"), where="a.tif")
+    assert picture.min() == 0
+    assert picture.max() == 255
+    numbers[0, 0] = np.nan
+    assert decode_picture(encode(Image.fromarray(numbers), "TIFF"), where="a.tif").max() == 255
+    nothing = Image.fromarray(np.zeros((HEIGHT, WIDTH), np.float32))
+    assert decode_picture(encode(nothing, "TIFF"), where="a.tif").max() == 0
+
+
 def test_16_bits_of_another_kind_are_scaled():
     """Netpbm's files have their highest byte first."""
     pixels = np.full((HEIGHT, WIDTH), 0x8040, ">u2").tobytes()
@@ -153,6 +193,56 @@ def test_inks_become_colours(colour: tuple[int, ...], expected: list[int]):
 
 def test_a_gray_jpeg_becomes_rgb():
     assert only_colour(flat("L", 77, "JPEG")) == [77, 77, 77]
+
+
+# Kinds
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF", "JPEG2000", "MPO"])
+def test_phones_and_scanners_pictures_are_read(kind: str):
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    if kind not in Image.SAVE and kind not in Image.SAVE_ALL:
+        Image.init()
+    if kind not in Image.SAVE:
+        pytest.skip(f"this Pillow writes no {kind}")
+    more = {"save_all": True, "append_images": [Image.new("RGB", (WIDTH, HEIGHT))]}
+    data = encode(gradient(), kind, **(more if kind == "MPO" else {}))
+    picture = decode_picture(data, where="photo")
+    assert np.abs(picture.astype(int) - gradient()).mean() < 8
+
+
+def heic_start() -> bytes:
+    return b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (heic_start(), r"a picture of kind HEIC; pip install 'hourglass-pose\[heic\]' adds it"),
+        (b"\xff\x0a" + bytes(50), "a picture of kind JPEG XL; this Pillow does not read it"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0" + bytes(60), "a picture of kind AVIF; Pillow 11.3 or newer"),
+    ],
+    ids=["heic", "jxl", "avif"],
+)
+def test_a_kind_that_needs_more_says_what(monkeypatch: pytest.MonkeyPatch, data: bytes, told: str):
+    Image.init()
+    for kind in ("HEIF", "JXL", "AVIF"):
+        monkeypatch.delitem(Image.OPEN, kind, raising=False)
+    monkeypatch.setattr("hourglass.media.kinds._learn_heic", lambda: None)
+    with pytest.raises(NoPictureError, match=rf"^a\.pic: {told}"):
+        decode_picture(data, where="a.pic")
+
+
+def test_postscript_is_not_given_to_its_interpreter(monkeypatch: pytest.MonkeyPatch):
+    def start(*words: object, **options: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr("subprocess.Popen", start)
+    monkeypatch.setattr("subprocess.check_call", start)
+    data = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n%%EndComments\nshowpage\n%%EOF\n"
+    with pytest.raises(NoPictureError, match="not a picture that can be read"):
+        decode_picture(data, where="a.jpg")
 
 
 # To JPEG
@@ -467,6 +557,36 @@ def test_a_damaged_picture_is_named(read: Any, data: bytes, reason: str):
     with pytest.raises(ValueError, match=re.escape(f"some/picture.jpg: {reason}")) as caught:
         read(data, where="some/picture.jpg")
     assert "\n" not in str(caught.value)
+
+
+def corrupt_jpeg() -> bytes:
+    """A JPEG that Pillow decodes without a word, though bytes of its middle are lost."""
+    data = bytearray(encode(photograph(), "JPEG", quality=90))
+    middle = len(data) * 2 // 3
+    del data[middle : middle + 60]
+    assert pillow_reads(bytes(data))
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "read", [to_jpeg, decode_picture, lambda data, where: cut_jpeg(data, [], where=where)]
+)
+def test_a_jpeg_of_corrupt_data_is_damaged(read: Any):
+    with pytest.raises(ValueError, match=r"^a\.jpg: picture is damaged \(Corrupt JPEG data"):
+        read(corrupt_jpeg(), where="a.jpg")
+
+
+def test_a_corrupt_jpeg_is_looked_at_with_a_warning():
+    warnings: list[str] = []
+    sink = logger.add(lambda message: warnings.append(str(message)), format="{level} {message}")
+    try:
+        picture = upright_picture(corrupt_jpeg(), where="a.jpg")
+        upright_picture(encode(photograph(), "JPEG"), where="b.jpg")
+    finally:
+        logger.remove(sink)
+    assert picture.shape == photograph().shape
+    (warning,) = warnings
+    assert warning.startswith("WARNING a.jpg: read as far as it can be, its data are damaged")
 
 
 def test_reading_a_damaged_file_names_it(tmp_path: Path):
