@@ -56,6 +56,7 @@ WINGS = {
     "media": Wing(
         below=("core",),
         rooms=(
+            "depth",
             "kinds",
             "pictures",
             "inputs",

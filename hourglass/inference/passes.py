@@ -67,11 +67,11 @@ def _found(seen: Seen, name: str) -> Found:
 
 
 def predict_films(
-    sources: Sequence[Path | int],
+    sources: Sequence[Source],
     estimator: PoseEstimator,
     locate: Locate,
     *,
-    drawn: Mapping[Path | int, Path | None],
+    drawn: Mapping[Source, Path | None],
     look: Look,
     **choices: Any,
 ) -> tuple[list[Found], list[str]]:

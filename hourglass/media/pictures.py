@@ -21,6 +21,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from hourglass.core.files import replacing
+from hourglass.media.depth import to_8_bits
 from hourglass.media.kinds import NEEDS, kind_of, openable
 
 MIN_SIDE = 16
@@ -66,8 +67,6 @@ TURNED = frozenset(range(2, 9))
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """Those in which width and height change places."""
 
-BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 31, 32)
-"""Of pictures whose pixels are numbers: the first that holds the largest says what white is."""
 
 START_OF_SCAN, END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
 """JPEG's markers. Pillow passes a file whose end is lost, which other decoders then refuse."""
@@ -350,7 +349,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_scaled(np.asarray(image))).convert("RGB")
+        return Image.fromarray(to_8_bits(np.asarray(image))).convert("RGB")
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), picture).convert("RGB")
@@ -395,29 +394,6 @@ class Motion:
 def _seconds_shown(image: Image.Image) -> float:
     seconds = float(image.info.get("duration") or 0) / 1000
     return seconds if seconds > SHORTEST_SHOWN else USUALLY_SHOWN
-
-
-def _scaled(values: np.ndarray) -> np.ndarray:
-    """Brightness of a picture whose pixels are numbers of any kind, where Pillow would cut off.
-
-    White is 1 of fractions, else the largest number of the fewest bits (8, 10, 12 ...) that hold
-    all pixels. Pictures with numbers below 0 are stretched from their least to their largest.
-
-    Args:
-        values: (H, W) int or float; what is not finite counts as 0.
-
-    Returns:
-        (H, W) uint8.
-    """
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    lowest, highest = min(0.0, float(values.min())), float(values.max())
-    if lowest < 0 or highest >= 2 ** BIT_DEPTHS[-1]:
-        white = (highest - lowest) or 1.0
-    elif highest <= 1.0:
-        white = 1.0
-    else:
-        white = 2.0 ** next(bits for bits in BIT_DEPTHS if highest < 2**bits) - 1
-    return np.round((values - lowest) * (255 / white)).astype(np.uint8)
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:

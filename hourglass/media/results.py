@@ -20,6 +20,7 @@ import numpy as np
 from hourglass.core.files import write_file
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import COCO, MPII, Skeleton
+from hourglass.media.inputs import Source
 from hourglass.media.targets import drawn_names, make_folder, refuse_existing, refuse_shared
 
 DIGITS = 3
@@ -183,7 +184,7 @@ class Outputs:
     def refuse_wrong(
         self,
         drawn: Iterable[Path | None],
-        looked_at: Iterable[Path | int | None],
+        looked_at: Iterable[Source | None],
         *,
         force: bool,
     ) -> None:
