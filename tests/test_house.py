@@ -94,7 +94,16 @@ WINGS = {
     "modelfiles": Wing(below=("core", "networks"), rooms=("metadata", "keras_file", "runtimes")),
     "inference": Wing(
         below=("core", "media", "networks", "modelfiles"),
-        rooms=("detection", "estimator", "tracking", "pipeline", "look", "locating", "passes"),
+        rooms=(
+            "detection",
+            "estimator",
+            "tracking",
+            "pipeline",
+            "teaching",
+            "look",
+            "locating",
+            "passes",
+        ),
     ),
     "scoring": Wing(
         below=(*INFERENCE_AND_BELOW, "data"),
