@@ -10,7 +10,26 @@ from loguru import logger
 from hourglass.console import PATH, command, model_option, quiet_stderr
 from hourglass.exporting.choices import ENDINGS, QUANTIZATIONS, Choices, default_output
 from hourglass.inference.estimator import default_model
+from hourglass.lifting.model_file import SUFFIX as LIFTER_SUFFIX
 from hourglass.modelfiles.metadata import HEATMAPS, OUTPUTS
+
+
+def _export_lifter(
+    model: Path, kind: str, *, output: Path | None, quantize: str | None, force: bool
+) -> None:
+    with quiet_stderr():
+        from hourglass.lifting.exporting import (
+            compare,
+            default_output,
+            export_lifter,
+            format_parity,
+        )
+
+        output = output or default_output(model, kind)
+        export_lifter(model, output, kind, quantize=quantize, force=force)
+        parity = compare(model, output)
+    click.echo(format_parity(parity))
+    click.echo(f"export of {model} in {output}")
 
 
 @click.command()
@@ -60,9 +79,17 @@ def main(
     """Writes a model for another runtime, then runs both on the same crops and compares them.
 
     The export takes crops (B, S, S, 3) uint8 RGB, and carries the model's configuration, the
-    calibration of its scores and the names of its joints.
+    calibration of its scores and the names of its joints. A lifting network (.npz) becomes LiteRT
+    or ONNX: from 2D joints (B, 16, 3) to joints in space, metres.
     """
     model = model or default_model()
+    if model.suffix == LIFTER_SUFFIX:
+        if batch or calibrate or data or outputs != HEATMAPS:
+            raise ValueError(
+                f"{model}: a lifting network has no --outputs, --batch, --calibrate or --data"
+            )
+        _export_lifter(model, kind, output=output, quantize=quantize, force=force)
+        return
     with quiet_stderr():
         from hourglass.data.shards import find_shards
         from hourglass.exporting.formats import export_model

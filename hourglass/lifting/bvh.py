@@ -31,7 +31,7 @@ _DOWN, _UP, _LEFT, _RIGHT = np.array([[0, -1, 0], [0, 1, 0], [1, 0, 0], [-1, 0, 
 REST = {
     child: (
         _UP
-        if BODY.joints[child] in ("spine", "thorax", "upper_neck", "head_top")
+        if BODY.joints[child] in ("spine", "thorax", "neck", "head_top")
         else _DOWN
         if BODY.joints[child].endswith(("knee", "ankle"))
         else _LEFT

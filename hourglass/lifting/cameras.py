@@ -39,27 +39,32 @@ class CameraRange:
 class Detector:
     """The errors of the 2D network that lifting follows.
 
+    Each person has a level of errors of their own, from none to these, most of them low: pictures
+    are easy or hard as a whole.
+
     Attributes:
-        sigma: Standard deviation of a joint's usual error, in lengths of the person (the distance
-            that `person_size` measures).
-        far: Share of joints that lie far off, such as the other leg's.
+        sigma: Standard deviation of a joint's usual error at the highest level, in lengths of the
+            person (the distance that `person_size` measures).
+        far: Share of joints that lie far off then, such as the other leg's.
         far_sigma: Standard deviation of those.
         missing: Share of joints that are not found.
         cut: Share of people of whom a whole part (legs, or one arm) is not found.
+        level: Every person's level; None to draw it.
     """
 
-    sigma: float = 0.02
-    far: float = 0.02
-    far_sigma: float = 0.15
+    sigma: float = 0.08
+    far: float = 0.25
+    far_sigma: float = 0.6
     missing: float = 0.05
     cut: float = 0.1
+    level: float | None = None
 
 
 PARTS = (
     ("right_knee", "right_ankle", "left_knee", "left_ankle"),
     ("right_elbow", "right_wrist"),
     ("left_elbow", "left_wrist"),
-    ("upper_neck", "head_top"),
+    ("neck", "head_top"),
     ("pelvis", "right_hip", "left_hip", "right_knee", "right_ankle", "left_knee", "left_ankle"),
 )
 """What goes missing together: the picture's edge or a table hides it, or a skeleton lacks it."""
@@ -159,7 +164,9 @@ def random_detections(
     true = pixels[:, SEEN]
     shape = true.shape[:2]
     size = person_size(true)[:, None]
-    sigma = np.where(rng.random(shape) < detector.far, detector.far_sigma, detector.sigma)
+    level = rng.random((len(true), 1)) ** 2 if detector.level is None else detector.level
+    far = rng.random(shape) < level * detector.far
+    sigma = np.where(far, detector.far_sigma, level * detector.sigma)
     noisy = true + rng.normal(size=true.shape) * (sigma * size)[..., None]
     known = rng.random(shape) >= detector.missing
     cut = rng.random(len(true)) < detector.cut

@@ -236,7 +236,7 @@ def _height(lengths: np.ndarray) -> float:
     by_end = {
         BODY.joints[child]: length for (_, child), length in zip(BODY.bones, lengths, strict=True)
     }
-    trunk = ("spine", "thorax", "upper_neck", "head_top", "right_knee", "right_ankle")
+    trunk = ("spine", "thorax", "neck", "head_top", "right_knee", "right_ankle")
     return float(sum(by_end[name] for name in trunk))
 
 

@@ -1,72 +1,15 @@
 """The lifting network: dense layers with two residual blocks (Martinez et al., ICCV 2017).
 
-Layers and presets only, on any Keras backend; what goes in and comes out in pixels and millimetres
-is `hourglass.lifting.estimator`'s.
+Layers only, on any Keras backend; what goes in and comes out in pixels and millimetres is
+`hourglass.lifting.estimator`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
+import numpy as np
 
-SEED = "seed"
-
-
-@dataclass(frozen=True)
-class LifterConfig:
-    """The shape of a lifting network.
-
-    Attributes:
-        units: Width of the dense layers.
-        blocks: Residual blocks, of two dense layers each.
-        dropout: Share of units dropped in training after each ReLU.
-        masked: Whether each joint comes with a third number that says whether it was found.
-        max_norm: Largest norm of the weights that lead to one unit; 0 for no limit.
-        joints: Joints that come in; as many, about the pelvis, come out.
-
-    Raises:
-        ValueError: If a value is out of range.
-    """
-
-    units: int = 1024
-    blocks: int = 2
-    dropout: float = 0.1
-    masked: bool = True
-    max_norm: float = 0.0
-    joints: int = 16
-
-    def __post_init__(self) -> None:
-        for name, holds, allowed in (
-            ("units", self.units >= 1, "1 or more"),
-            ("blocks", self.blocks >= 1, "1 or more"),
-            ("dropout", 0 <= self.dropout < 1, "from 0 to below 1"),
-            ("max_norm", self.max_norm >= 0, "0 or more"),
-            ("joints", self.joints >= 2, "2 or more"),
-        ):
-            if not holds:
-                raise ValueError(
-                    f"LifterConfig.{name} is {getattr(self, name)!r}, it must be {allowed}"
-                )
-
-
-PRESETS = {
-    "lift": LifterConfig(),
-    "lift-lite": LifterConfig(units=320, dropout=0.0),
-    SEED: LifterConfig(dropout=0.5, masked=False),
-}
-"""Networks by name; `seed` is the paper's, to compare with."""
-
-
-def preset(name: str) -> LifterConfig:
-    """The configuration of that name.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    if name not in PRESETS:
-        raise ValueError(f"no lifting preset {name!r}; there are {', '.join(PRESETS)}")
-    return PRESETS[name]
+from hourglass.lifting.shape import LifterConfig, preset
 
 
 def build_lifter(config: LifterConfig | str) -> keras.Model:
@@ -107,3 +50,39 @@ def _dense(x: keras.KerasTensor, units: int, config: LifterConfig, name: str) ->
         units, kernel_initializer="he_normal", kernel_constraint=limit, name=name
     )
     return layer(x)
+
+
+def weights_of(network: keras.Model) -> dict[str, np.ndarray]:
+    """All weights by `layer/variable`, as model files hold them."""
+    return {
+        f"{layer.name}/{variable.name}": keras.ops.convert_to_numpy(variable)
+        for layer in network.layers
+        for variable in layer.variables
+        if "seed_generator" not in variable.path
+    }
+
+
+def set_weights(network: keras.Model, weights: dict[str, np.ndarray], *, where: str) -> None:
+    """Fills a network with what `weights_of` gave.
+
+    Args:
+        network: Of the same shape.
+        weights: By `layer/variable`.
+        where: The file they came from, for error messages.
+
+    Raises:
+        ValueError: If they are not the network's.
+    """
+    own = weights_of(network)
+    wrong = [
+        name
+        for name in own.keys() | weights.keys()
+        if name not in own or name not in weights or own[name].shape != weights[name].shape
+    ]
+    if wrong:
+        raise ValueError(f"{where}: {len(wrong)} weights do not fit, {min(wrong)} among them")
+    for layer in network.layers:
+        for variable in layer.variables:
+            name = f"{layer.name}/{variable.name}"
+            if name in weights:
+                variable.assign(weights[name])

@@ -30,7 +30,7 @@ class Rig:
         limbs: Its names for `LIMBS`, six words.
         spine: Joints whose mean is half way from the pelvis to the thorax.
         thorax: The base of the neck, between the shoulders.
-        upper_neck: The base of the skull.
+        neck: The base of the skull.
         crown: (from, through, factor): the top of the head is `factor` times as far from the first
             as the second is. Rigs end at the skull's base or in the middle of the head.
         sides: Its words for right and left.
@@ -42,7 +42,7 @@ class Rig:
     limbs: str
     spine: tuple[str, ...]
     thorax: str
-    upper_neck: str
+    neck: str
     crown: tuple[str, str, float]
     sides: tuple[str, str] = ("right", "left")
     pattern: str = "{side}{limb}"
@@ -59,7 +59,7 @@ class Rig:
     @property
     def needed(self) -> set[str]:
         """Every joint that the table names."""
-        middle = (*self.spine, self.thorax, self.upper_neck, *self.crown[:2])
+        middle = (*self.spine, self.thorax, self.neck, *self.crown[:2])
         return {*self.limb_names().values(), *middle}
 
 
@@ -69,7 +69,7 @@ RIGS = (
         limbs="upleg leg foot arm forearm hand",
         spine=("spine",),
         thorax="neck1",
-        upper_neck="head",
+        neck="head",
         crown=("head", "head" + END, 2.0),
         forearm=CMU_FOREARM,
     ),
@@ -78,7 +78,7 @@ RIGS = (
         limbs="hip knee ankle shoulder elbow wrist",
         spine=("chest",),
         thorax="neck",
-        upper_neck="head",
+        neck="head",
         crown=("head", "head" + END, 2.0),
         forearm=CMU_FOREARM,
     ),
@@ -87,7 +87,7 @@ RIGS = (
         limbs="thigh shin foot shldr forearm hand",
         spine=("abdomen",),
         thorax="neck",
-        upper_neck="head",
+        neck="head",
         crown=("head", "head" + END, 2.0),
         sides=("r", "l"),
         forearm=CMU_FOREARM,
@@ -97,7 +97,7 @@ RIGS = (
         limbs="upleg leg foot arm forearm hand",
         spine=("spine1",),
         thorax="neck",
-        upper_neck="head",
+        neck="head",
         crown=("head", "headtopend", 1.0),
     ),
     Rig(
@@ -105,7 +105,7 @@ RIGS = (
         limbs="upleg leg foot arm forearm hand",
         spine=("spine1",),
         thorax="neck",
-        upper_neck="head",
+        neck="head",
         crown=("neck", "head", 2.5),
     ),
     Rig(
@@ -113,7 +113,7 @@ RIGS = (
         limbs="upperleg lowerleg foot upperarm lowerarm hand",
         spine=("spine", "chest"),
         thorax="neck",
-        upper_neck="head",
+        neck="head",
         crown=("neck", "head", 4.0),
         sides=("r", "l"),
         pattern="{limb}{side}",
@@ -123,7 +123,7 @@ RIGS = (
         limbs="thigh calf foot upperarm forearm hand",
         spine=("bip01spine1",),
         thorax="bip01neck",
-        upper_neck="bip01head",
+        neck="bip01head",
         crown=("bip01neck", "bip01head", 2.5),
         sides=("r", "l"),
         pattern="bip01{side}{limb}",
@@ -133,8 +133,8 @@ RIGS = (
         limbs="hip knee ankle shoulder elbow wrist",
         spine=("spine",),
         thorax="thorax",
-        upper_neck="upperneck",
-        crown=("upperneck", "headtop", 1.0),
+        neck="neck",
+        crown=("neck", "headtop", 1.0),
     ),
 )
 """Where two fit a file, the first that stands here is meant."""
@@ -198,6 +198,6 @@ def body_of(names: Sequence[str], positions: np.ndarray, *, where: str) -> np.nd
     start, through, factor = rig.crown
     found["pelvis"] = (found["right_hip"] + found["left_hip"]) / 2
     found["spine"] = np.mean([at[name] for name in rig.spine], axis=0)
-    found["thorax"], found["upper_neck"] = at[rig.thorax], at[rig.upper_neck]
+    found["thorax"], found["neck"] = at[rig.thorax], at[rig.neck]
     found["head_top"] = at[start] + factor * (at[through] - at[start])
     return np.stack([found[name] for name in BODY.joints], axis=1)

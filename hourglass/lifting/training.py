@@ -17,7 +17,8 @@ from keras import ops
 
 from hourglass.lifting.body import ABOUT_PELVIS, mirrored, normalised
 from hourglass.lifting.cameras import Detector, random_detections, random_views
-from hourglass.lifting.network import LifterConfig, build_lifter
+from hourglass.lifting.network import build_lifter
+from hourglass.lifting.shape import SEED, LifterConfig
 from hourglass.lifting.variety import random_arms, random_builds, random_turns
 
 METRE = 1000.0
@@ -39,7 +40,8 @@ class Recipe:
         loss: `distance`, the mean distance per joint, which is what is scored; or `mse`.
         seed: Of cameras, noise, order and weights.
         fresh: Whether every epoch has new cameras; else all share the first one's.
-        varied: Whether poses are varied beyond what was recorded (`hourglass.lifting.variety`).
+        varied: Share of poses that are varied beyond what was recorded, by
+            `hourglass.lifting.variety`.
     """
 
     epochs: int = 40
@@ -49,13 +51,19 @@ class Recipe:
     loss: str = "distance"
     seed: int = 0
     fresh: bool = True
-    varied: bool = True
+    varied: float = 0.5
 
 
-OURS = Recipe()
 SEED_RECIPE = Recipe(
-    epochs=20, batch_size=64, schedule="halving", loss="mse", fresh=False, varied=False
+    epochs=12, batch_size=64, schedule="halving", loss="mse", fresh=False, varied=0.0
 )
+
+RECIPES = {
+    "lift": Recipe(epochs=45, learning_rate=5e-4),
+    "lift-lite": Recipe(epochs=150),
+    SEED: SEED_RECIPE,
+}
+"""By the presets' names."""
 
 
 def training_batch(
@@ -64,7 +72,7 @@ def training_batch(
     detector: Detector,
     *,
     masked: bool,
-    varied: bool = True,
+    varied: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Poses in the world as the network's inputs and targets, each seen by a new random camera.
 
@@ -73,7 +81,7 @@ def training_batch(
         points: (N, 17, 3) mm, y up.
         detector: How the 2D network errs.
         masked: As `normalised`'s.
-        varied: Whether poses are varied beyond what was recorded.
+        varied: As `Recipe`'s.
 
     Returns:
         Inputs (N, 16, 3 or 2) and targets (N, 16, 3), metres about the pelvis.
@@ -81,7 +89,8 @@ def training_batch(
     flip = rng.random(len(points)) < 0.5
     points = np.where(flip[:, None, None], mirrored(points), points)
     if varied:
-        points = random_builds(rng, random_turns(rng, random_arms(rng, points)))
+        others = random_builds(rng, random_turns(rng, random_arms(rng, points)))
+        points = np.where(rng.random((len(points), 1, 1)) < varied, others, points)
     body, pixels = random_views(rng, points)
     found, known = random_detections(rng, pixels, detector=detector)
     targets = body[:, ABOUT_PELVIS] / METRE
@@ -137,7 +146,7 @@ def mean_distance(actual: Any, predicted: Any) -> Any:
 def train_lifter(
     points: np.ndarray,
     config: LifterConfig,
-    recipe: Recipe = OURS,
+    recipe: Recipe,
     *,
     detector: Detector | None = None,
     on_epoch: Callable[[int, keras.Model, dict[str, float]], None] | None = None,

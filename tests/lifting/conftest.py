@@ -17,7 +17,7 @@ STANDING = {
     "left_ankle": (120, 80, 0),
     "spine": (0, 1120, -10),
     "thorax": (0, 1380, 0),
-    "upper_neck": (0, 1490, 20),
+    "neck": (0, 1490, 20),
     "head_top": (0, 1690, 30),
     "left_shoulder": (170, 1360, 0),
     "left_elbow": (210, 1090, -20),

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from hourglass.core.skeleton import MPII
-from hourglass.lifting.body import BODY, SEEN, from_joints, mirrored, normalised
+from hourglass.core.pose import Pose
+from hourglass.core.skeleton import COCO, MPII, Skeleton
+from hourglass.lifting.body import BODY, SEEN, mirrored, normalised, seen_joints
 
-COCO = [
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-]
+
+def on(skeleton: Skeleton, scores: np.ndarray | None = None) -> Pose:
+    joints = len(skeleton.joints)
+    points = np.arange(2 * joints, dtype=np.float32).reshape(joints, 2) ** 2
+    scores = np.ones(joints, np.float32) if scores is None else scores
+    return Pose(points, scores, skeleton, (0, 0, 9, 9))
+
+
+NAMES = [BODY.joints[joint] for joint in SEEN]
 
 
 def test_parents_stand_before_their_children_and_every_joint_hangs_somewhere() -> None:
@@ -34,32 +25,36 @@ def test_parents_stand_before_their_children_and_every_joint_hangs_somewhere() -
 
 
 def test_sixteen_joints_are_seen_and_they_are_mpiis() -> None:
-    assert {BODY.joints[joint] for joint in SEEN} == set(MPII.joints)
+    same = {"upper_neck": "neck"}
+    assert set(NAMES) == {same.get(name, name) for name in MPII.joints}
 
 
 def test_mpiis_keypoints_come_under_their_names() -> None:
-    points = np.arange(32, dtype=np.float32).reshape(16, 2)
-    placed, known = from_joints(MPII.joints, points, np.ones(16, bool))
+    pose = on(MPII)
+    points, known = seen_joints(pose, min_score=0.5)
     assert known.all()
-    for column, joint in enumerate(SEEN):
-        np.testing.assert_array_equal(placed[column], points[MPII.index(BODY.joints[joint])])
+    for name, point in zip(NAMES, points, strict=True):
+        own = "upper_neck" if name == "neck" else name
+        np.testing.assert_array_equal(point, pose.points[MPII.index(own)])
 
 
-def test_coco_gets_a_pelvis_and_a_thorax_but_no_head_is_made_up() -> None:
-    points = np.zeros((17, 2), np.float32)
-    points[COCO.index("left_hip")], points[COCO.index("right_hip")] = (4, 10), (2, 20)
-    placed, known = from_joints(COCO, points, np.ones(17, bool))
-    by_name = {BODY.joints[joint]: column for column, joint in enumerate(SEEN)}
-    np.testing.assert_array_equal(placed[by_name["pelvis"]], [3, 15])
-    assert known[by_name["thorax"]]
-    assert not known[by_name["head_top"]]
-    assert not known[by_name["upper_neck"]]
+def test_coco_gets_a_pelvis_and_a_thorax_but_no_neck_or_head_is_made_up() -> None:
+    pose = on(COCO)
+    points, known = seen_joints(pose, min_score=0.5)
+    hips = pose.points[[COCO.index("left_hip"), COCO.index("right_hip")]]
+    np.testing.assert_array_equal(points[NAMES.index("pelvis")], hips.mean(axis=0))
+    unknown = {name for name, found in zip(NAMES, known, strict=True) if not found}
+    assert unknown == {"neck", "head_top"}
 
 
-def test_a_middle_needs_both_its_ends() -> None:
-    found = np.array([name != "left_hip" for name in COCO])
-    _, known = from_joints(COCO, np.ones((17, 2), np.float32), found)
-    assert not known[SEEN.index(BODY.index("pelvis"))]
+def test_a_middle_needs_both_its_ends_and_a_place_needs_numbers() -> None:
+    scores = np.array([name != "left_hip" for name in COCO.joints], np.float32)
+    pose = on(COCO, scores)
+    pose.points[COCO.index("right_knee")] = np.nan
+    points, known = seen_joints(pose, min_score=0.0)
+    assert np.isfinite(points).all()
+    unknown = {name for name, found in zip(NAMES, known, strict=True) if not found}
+    assert unknown == {"neck", "head_top", "left_hip", "pelvis", "right_knee"}
 
 
 def test_a_mirror_twice_is_none(standing: np.ndarray) -> None:

@@ -89,7 +89,7 @@ def test_a_perfect_detector_changes_nothing(moving: np.ndarray) -> None:
 
 def test_errors_have_the_size_that_was_asked_for(standing: np.ndarray) -> None:
     pixels = np.repeat(standing[..., :2], 4000, axis=0)
-    detector = Detector(sigma=0.03, far=0, missing=0.1, cut=0)
+    detector = Detector(sigma=0.03, far=0, missing=0.1, cut=0, level=1)
     found, known = random_detections(np.random.default_rng(0), pixels, detector=detector)
     errors = (found - pixels[:, SEEN]) / person_size(pixels[:, SEEN])[:, None, None]
     assert errors.std() == pytest.approx(0.03, rel=0.02)

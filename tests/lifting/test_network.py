@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from hourglass.lifting.network import PRESETS, LifterConfig, build_lifter, preset
+from hourglass.lifting.network import build_lifter
+from hourglass.lifting.shape import PRESETS, LifterConfig, preset
 
 
 def trainable(network: keras.Model) -> int:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hourglass.lifting.cameras import Detector
-from hourglass.lifting.network import LifterConfig
+from hourglass.lifting.shape import LifterConfig
 from hourglass.lifting.training import (
-    OURS,
+    RECIPES,
     SEED_RECIPE,
     Recipe,
     learning_rates,
@@ -69,7 +69,7 @@ def test_the_distance_by_hand() -> None:
 def test_rates_halve_every_epoch_or_follow_a_cosine() -> None:
     halving = [float(learning_rates(SEED_RECIPE, 10)(step)) for step in (0, 9, 10, 25)]
     np.testing.assert_allclose(halving, [1e-3, 1e-3, 5e-4, 2.5e-4], rtol=1e-5)
-    cosine = learning_rates(dataclasses.replace(OURS, epochs=40), 10)
+    cosine = learning_rates(dataclasses.replace(RECIPES["lift-lite"], epochs=40), 10)
     values = [float(cosine(step)) for step in (0, 10, 400)]
     np.testing.assert_allclose(values, [1e-4, 1e-3, 0], atol=2e-5)
 
