@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hourglass.core.skeleton import COCO, MPII, Skeleton
     from hourglass.data.building.build import build as build_shards
     from hourglass.inference.estimator import PoseEstimator
+    from hourglass.lifting.estimator import Lifter
     from hourglass.media.drawing import draw_pose
     from hourglass.media.pictures import read_picture
     from hourglass.scoring.evaluation import evaluate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PoseEstimator",
+    "Lifter",
     "Pose",
     "Skeleton",
     "MPII",
@@ -46,6 +48,7 @@ __all__ = [
 
 _HOMES = {
     "PoseEstimator": "inference.estimator",
+    "Lifter": "lifting.estimator",
     "Pose": "core.pose",
     "Skeleton": "core.skeleton",
     "MPII": "core.skeleton",

@@ -124,15 +124,24 @@ WINGS = {
             "cameras",
             "variety",
             "scores",
+            "shape",
             "network",
             "training",
+            "model_file",
+            "runtimes",
+            "exporting",
+            "estimator",
+            "keypoint_files",
+            "panels",
+            "results",
+            "passes",
         ),
     ),
     "web": Wing(below=ALL_BUT_THE_LAST, rooms=("server",)),
 }
 """The wings along the data's way, lowest first. A new room needs a place in its wing's line."""
 
-DOORS = ("build", "train", "predict", "evaluate", "calibrate", "export", "serve")
+DOORS = ("build", "train", "predict", "evaluate", "calibrate", "export", "serve", "lift")
 """The commands: they may import every wing, and `console`, but no other door."""
 
 OTHER_NAMES = {"build_tfrecords": "build"}
@@ -161,6 +170,9 @@ ON_ANY_BACKEND = [
     "lifting/network",
 ]
 
+TRAINS_OR_EXPORTS = {"network", "training", "exporting"}
+"""Rooms of `lifting` that need Keras."""
+
 START_WITHOUT_TENSORFLOW = [
     *(f"core/{name}" for name in WINGS["core"].rooms),
     *(f"media/{name}" for name in WINGS["media"].rooms),
@@ -173,7 +185,9 @@ START_WITHOUT_TENSORFLOW = [
     *(f"inference/{name}" for name in WINGS["inference"].rooms),
     "scoring/pck",
     "scoring/diagnosis",
+    *(f"lifting/{name}" for name in WINGS["lifting"].rooms if name not in TRAINS_OR_EXPORTS),
     "predict",
+    "lift",
 ]
 """The way from a picture to a pose, and what a builder's workers need."""
 

@@ -68,7 +68,9 @@ def refuse_shared(targets: Sequence[Path], inputs: Iterable[Source | None]) -> N
             raise ValueError(f"{path} would be written twice: give each output its own file")
 
 
-def film_targets(films: Sequence[Source], output: Path) -> list[Path]:
+def film_targets(
+    films: Sequence[Source], output: Path, ending: str = "_pose.mp4"
+) -> list[Path]:
     """The film to write for each film: `output` itself if it is called like one."""
     if output.suffix.lower() in KINDS:
         if len(films) > 1:
@@ -77,7 +79,7 @@ def film_targets(films: Sequence[Source], output: Path) -> list[Path]:
     if films and output.suffix.lower() in FILM_SUFFIXES:
         raise ValueError(f"--output {output}: films are written as {', '.join(KINDS)}")
     names = [film if isinstance(film, Path) else Path(f"{_plain(film)}.film") for film in films]
-    return drawn_names(names, output, "_pose.mp4")
+    return drawn_names(names, output, ending)
 
 
 def _plain(film: int | str) -> str:

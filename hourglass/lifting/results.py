@@ -1,0 +1,117 @@
+"""People in three dimensions as other programs read them: JSON, CSV, BVH.
+
+docs/LIFTING.md says what stands in each.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hourglass.core.files import write_file
+from hourglass.lifting.body import BODY
+from hourglass.lifting.bvh import to_bvh
+from hourglass.lifting.estimator import Body
+from hourglass.media.results import Found
+from hourglass.media.targets import make_folder
+from hourglass.media.video import DEFAULT_RATE
+
+DIGITS = 1
+"""Decimals of millimetres in text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """The people of one picture or frame.
+
+    Attributes:
+        found: What was found in it.
+        bodies: One per pose; None where too few joints were found.
+    """
+
+    found: Found
+    bodies: Sequence[Body | None]
+
+
+def to_json(lifted: Sequence[Lifted]) -> str:
+    """A list with an object per picture or frame; a person who was not lifted is null."""
+    entries = []
+    for one in lifted:
+        entry = one.found.to_dict()
+        entry["people"] = [body.to_dict() if body else None for body in one.bodies]
+        entries.append(entry)
+    return json.dumps(entries, indent=1) + "\n"
+
+
+def to_csv(lifted: Sequence[Lifted]) -> str:
+    """A row per person who was lifted: picture, frame, then x, y, z and score of each joint."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    columns = [f"{name}_{part}" for name in BODY.joints for part in ("x", "y", "z", "score")]
+    writer.writerow(["image", "frame", "person", *columns])
+    for one in lifted:
+        frame = "" if one.found.frame is None else one.found.frame
+        for number, body in enumerate(one.bodies):
+            if body:
+                scores = body.scores.round(3)[:, None]
+                values = np.concatenate([body.points.round(DIGITS), scores], axis=1)
+                writer.writerow([one.found.image, frame, number, *map(_short, values.ravel())])
+    return out.getvalue()
+
+
+def _short(value: float) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def write_bvh(lifted: Sequence[Lifted], folder: Path) -> list[Path]:
+    """Writes the motion of each person of each picture or film: `NAME.bvh`, `NAME_2.bvh`, …
+
+    Frames in which a person was not lifted repeat the frame before.
+
+    Raises:
+        ValueError: If a file cannot be written.
+    """
+    make_folder(folder)
+    written = []
+    for (stem, person), (points, rate) in motions(lifted).items():
+        number = f"_{person + 1}" if person else ""
+        path = folder / f"{stem}{number}.bvh"
+        write_file(path, to_bvh(points, rate=rate))
+        written.append(path)
+    return written
+
+
+def motions(lifted: Sequence[Lifted]) -> dict[tuple[str, int], tuple[np.ndarray, float]]:
+    """Poses (F, 17, 3) and frames per second, by the input's stem and the person's number."""
+    by_source: dict[str, list[Lifted]] = {}
+    for one in lifted:
+        by_source.setdefault(one.found.image, []).append(one)
+    found: dict[tuple[str, int], tuple[np.ndarray, float]] = {}
+    for image, frames in by_source.items():
+        for person in range(max(len(one.bodies) for one in frames)):
+            bodies = [one.bodies[person] if person < len(one.bodies) else None for one in frames]
+            points = [body.points for body in _filled(bodies)]
+            if points:
+                found[Path(image).stem, person] = np.stack(points), _rate(frames)
+    return found
+
+
+def _filled(bodies: Sequence[Body | None]) -> list[Body]:
+    """Gaps take the body before; those at the start are left out."""
+    filled: list[Body] = []
+    for body in bodies:
+        if body or filled:
+            filled.append(body or filled[-1])
+    return filled
+
+
+def _rate(frames: Sequence[Lifted]) -> float:
+    times = [one.found.time for one in frames if one.found.time is not None]
+    steps = np.diff(times)
+    return float(1 / np.median(steps)) if len(steps) and np.median(steps) > 0 else DEFAULT_RATE

@@ -1,0 +1,92 @@
+"""Joints that other programs found, under their own names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hourglass.core.pose import Pose
+from hourglass.core.skeleton import MPII
+from hourglass.lifting.keypoint_files import COCO_17, OPENPOSE_25, is_keypoints, read_keypoints
+from hourglass.media.results import Found, to_json, to_openpose
+
+
+def write(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+def found(frame: int | None = None) -> Found:
+    points = np.arange(32, dtype=np.float32).reshape(16, 2)
+    pose = Pose(points, np.linspace(0.1, 1, 16, dtype=np.float32), MPII, (0, 0, 10, 10))
+    return Found("a.jpg", 640, 480, [pose], frame, None if frame is None else frame / 25)
+
+
+def test_our_own_file_comes_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "poses.json", to_json([found(0), found(1)]))
+    first, second = read_keypoints(path)
+    assert (first.image, first.width, first.frame, second.time) == ("a.jpg", 640, 0, 0.04)
+    (pose,) = first.poses
+    assert pose.skeleton.joints == MPII.joints
+    np.testing.assert_array_equal(pose.points, found().poses[0].points)
+
+
+def test_openposes_files_are_frames_of_a_folder(tmp_path: Path) -> None:
+    for frame in (1, 0):
+        write(tmp_path / f"film_{frame:012d}_keypoints.json", to_openpose(found()))
+    assert is_keypoints(tmp_path)
+    frames = read_keypoints(tmp_path)
+    assert [one.frame for one in frames] == [0, 1]
+    (pose,) = frames[0].poses
+    assert pose.skeleton.joints == OPENPOSE_25
+    for name in ("right_knee", "thorax", "pelvis"):
+        expected = found().poses[0].points[MPII.index(name)]
+        np.testing.assert_allclose(pose.points[pose.skeleton.index(name)], expected)
+    assert pose.scores[pose.skeleton.index("nose")] == 0
+
+
+def test_cocos_results_and_labels(tmp_path: Path) -> None:
+    values = [value for joint in range(17) for value in (joint, 2 * joint, 2)]
+    entry = {"image_id": 7, "category_id": 1, "keypoints": values}
+    (results,) = read_keypoints(write(tmp_path / "results.json", [entry]))
+    labels = {
+        "images": [{"id": 7, "file_name": "seven.jpg", "width": 5, "height": 6}],
+        "categories": [{"id": 1, "keypoints": list(COCO_17)}],
+        "annotations": [entry],
+    }
+    (labelled,) = read_keypoints(write(tmp_path / "labels.json", labels))
+    assert (results.image, labelled.image) == ("7", "seven.jpg")
+    for one in (results, labelled):
+        (pose,) = one.poses
+        wrist = pose.skeleton.index("left_wrist")
+        np.testing.assert_array_equal(pose.points[wrist], [9, 18])
+        assert pose.scores[wrist] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "no JSON"),
+        ({"x": 1}, "of no known layout"),
+        ([], "of no known layout"),
+        ({"people": [{"pose_keypoints_2d": [1, 2]}]}, "2 numbers in pose_keypoints_2d"),
+        ({"people": [{}]}, "damaged, KeyError"),
+        ([{"image_id": 1, "keypoints": [1, 2]}], "17 joints of x, y and score"),
+        ({"annotations": [{"image_id": 1}]}, "none of its annotations has keypoints"),
+    ],
+)
+def test_what_is_no_such_file_is_refused(tmp_path: Path, content: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told) as raised:
+        read_keypoints(write(tmp_path / "x.json", content))
+    assert "x.json" in str(raised.value)
+
+
+def test_pictures_are_no_joints(tmp_path: Path) -> None:
+    assert not is_keypoints(tmp_path / "a.jpg")
+    assert not is_keypoints(tmp_path)
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_keypoints(tmp_path / "none.json")

@@ -1,0 +1,70 @@
+"""JSON, CSV and BVH of lifted people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hourglass.lifting.body import BODY
+from hourglass.lifting.bvh import read_bvh
+from hourglass.lifting.estimator import Body
+from hourglass.lifting.results import Lifted, motions, to_csv, to_json, write_bvh
+from hourglass.media.results import Found
+
+
+def body(points: np.ndarray) -> Body:
+    return Body((points - points[:1]).astype(np.float32), np.ones(17, np.float32))
+
+
+@pytest.fixture
+def film(moving: np.ndarray) -> list[Lifted]:
+    """Four frames at 20 a second; the second person is there from the second frame, less one."""
+    bodies: list[list[Body | None]] = [
+        [body(moving[0])],
+        [body(moving[1]), body(moving[9])],
+        [body(moving[2]), None],
+        [body(moving[3]), body(moving[11])],
+    ]
+    return [
+        Lifted(Found("clips/walk.mp4", 640, 480, [], frame, frame / 20), found)
+        for frame, found in enumerate(bodies)
+    ]
+
+
+def test_json_names_every_joint_and_says_who_was_not_lifted(film: list[Lifted]) -> None:
+    entries = json.loads(to_json(film))
+    assert [entry["frame"] for entry in entries] == [0, 1, 2, 3]
+    assert entries[2]["people"][1] is None
+    joints = entries[0]["people"][0]["joints"]
+    assert [joint["name"] for joint in joints] == list(BODY.joints)
+
+
+def test_csv_has_a_row_per_person(film: list[Lifted], moving: np.ndarray) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(film))))
+    assert [(row["frame"], row["person"]) for row in rows] == [
+        *[("0", "0"), ("1", "0"), ("1", "1"), ("2", "0"), ("3", "0"), ("3", "1")]
+    ]
+    expected = moving[0, BODY.index("left_knee"), 1] - moving[0, 0, 1]
+    assert float(rows[0]["left_knee_y"]) == pytest.approx(expected, abs=0.06)
+
+
+def test_a_gap_repeats_what_was_before_and_the_rate_is_the_films(film: list[Lifted]) -> None:
+    found = motions(film)
+    assert set(found) == {("walk", 0), ("walk", 1)}
+    points, rate = found["walk", 1]
+    assert rate == pytest.approx(20)
+    assert len(points) == 3
+    np.testing.assert_array_equal(points[1], points[0])
+
+
+def test_bvh_files_are_named_for_their_person(film: list[Lifted], tmp_path: Path) -> None:
+    written = write_bvh(film, tmp_path / "bvh")
+    assert [path.name for path in written] == ["walk.bvh", "walk_2.bvh"]
+    motion = read_bvh(written[0])
+    assert len(motion.values) == 4
+    assert motion.frame_time == pytest.approx(0.05)

@@ -1,0 +1,105 @@
+"""`python -m hourglass.lift`: pictures, films and files of joints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from hourglass.core.pose import Pose
+from hourglass.core.skeleton import MPII
+from hourglass.lift import main
+from hourglass.lifting.model_file import About, save_lifter
+from hourglass.lifting.network import build_lifter, weights_of
+from hourglass.lifting.shape import LifterConfig
+from hourglass.media.results import Found, to_json
+from hourglass.media.video import FilmWriter
+
+PICTURE = Path(__file__).parent / "pictures" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def lifter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lifter") / "small.npz"
+    config = LifterConfig(units=8)
+    save_lifter(path, weights_of(build_lifter(config)), About(config))
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def poses(path: Path, scores: float = 1.0) -> Path:
+    points = (np.random.default_rng(0).normal(size=(16, 2)) * 50).astype(np.float32)
+    pose = Pose(points, np.full(16, scores, np.float32), MPII, (0, 0, 9, 9))
+    path.write_text(to_json([Found("a.jpg", 9, 9, [pose])]))
+    return path
+
+
+def test_a_picture_gets_panels_and_files(lifter: Path, tmp_path: Path) -> None:
+    done = run(
+        *(PICTURE, "--model", lifter, "--output", tmp_path / "out", "--bvh", tmp_path / "bvh"),
+        *("--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv", "--min-score", 0),
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 people in 1 pictures and frames lifted" in done.output
+    drawn = cv2.imread(str(tmp_path / "out" / "astronaut_lift.jpg"))
+    assert drawn.shape == (320, 1280, 3)
+    (entry,) = json.loads((tmp_path / "a.json").read_text())
+    assert len(entry["people"][0]["joints"]) == 17
+    assert (tmp_path / "a.csv").read_text().count("\n") == 2
+    assert (tmp_path / "bvh" / "astronaut.bvh").is_file()
+
+
+def test_a_film_becomes_a_film(lifter: Path, tmp_path: Path) -> None:
+    picture = cv2.imread(str(PICTURE))[..., ::-1][::2, ::2]
+    with FilmWriter(tmp_path / "film.mp4", rate=10) as writer:
+        for _ in range(3):
+            writer.write(picture)
+    done = run(
+        *(tmp_path / "film.mp4", "--model", lifter, "--output", tmp_path / "out.mp4"),
+        *("--min-score", 0, "--smooth", "--json", tmp_path / "a.json"),
+    )
+    assert done.exit_code == 0, done.output
+    assert [entry["frame"] for entry in json.loads((tmp_path / "a.json").read_text())] == [0, 1, 2]
+    film = cv2.VideoCapture(str(tmp_path / "out.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    assert film.get(cv2.CAP_PROP_FRAME_WIDTH) == 1280
+
+
+def test_joints_that_were_found_before_need_no_picture(lifter: Path, tmp_path: Path) -> None:
+    done = run(poses(tmp_path / "poses.json"), "--model", lifter, "--json", tmp_path / "out.json")
+    assert done.exit_code == 0, done.output
+    (entry,) = json.loads((tmp_path / "out.json").read_text())
+    assert entry["image"] == "a.jpg"
+    assert len(entry["people"]) == 1
+
+
+def test_one_line_for_whoever_cannot_be_lifted(lifter: Path, tmp_path: Path) -> None:
+    low = poses(tmp_path / "low.json", scores=0.1)
+    done = run(low, poses(tmp_path / "good.json"), "--model", lifter)
+    assert done.exit_code == 1
+    assert "1 people in 2 pictures and frames lifted" in done.output
+    assert "a.jpg: person 0: 0 of the 16 joints were found" in done.output
+
+
+def test_nothing_is_overwritten_unasked(lifter: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.json"
+    target.write_text("mine")
+    options = (poses(tmp_path / "poses.json"), "--model", lifter, "--json", target)
+    refused = run(*options)
+    assert refused.exit_code == 1
+    assert "out.json is there already" in refused.output
+    assert target.read_text() == "mine"
+    assert run(*options, "--force").exit_code == 0
+
+
+def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
+    done = run(poses(tmp_path / "poses.json"), "--model", tmp_path / "none.npz")
+    assert done.exit_code == 1
+    assert done.output.strip().endswith("none.npz: no such model file")
