@@ -172,8 +172,15 @@ def _real(path: Path, lifters: dict[str, Lift]) -> str:
     predicted = {
         name: lift(np.stack(found), np.stack(known))[:, columns] for name, lift in lifters.items()
     }
-    scores = {name: score(one, targets, actions) for name, one in predicted.items()}
-    return format_scores(scores, HUMANEVA)
+    scores = [score(one, targets, actions) for one in predicted.values()]
+    lines = [f"{'P-MPJPE, mm':<16}" + "".join(f"{name:>12}" for name in predicted)]
+    rows: list[tuple[str, list[float]]] = [("all", [one.p_mpjpe for one in scores])]
+    for index, joint in enumerate(HUMANEVA):
+        rows.append((joint, [one.per_joint_aligned[index] for one in scores]))
+    for action in sorted(scores[0].per_action):
+        rows.append((action, [one.per_action[action][1] for one in scores]))
+    lines += [f"{title:<16}" + "".join(f"{x:>12.1f}" for x in errors) for title, errors in rows]
+    return "\n".join(lines)
 
 
 def _speed(files: list[Path]) -> str:

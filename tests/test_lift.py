@@ -16,8 +16,8 @@ from hourglass.lift import main
 from hourglass.lifting.model_file import About, save_lifter
 from hourglass.lifting.network import build_lifter, weights_of
 from hourglass.lifting.shape import LifterConfig
+from hourglass.media.film_writer import FilmWriter
 from hourglass.media.results import Found, to_json
-from hourglass.media.video import FilmWriter
 
 PICTURE = Path(__file__).parent / "pictures" / "astronaut.jpg"
 

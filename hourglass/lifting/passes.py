@@ -11,15 +11,17 @@ import numpy as np
 
 from hourglass.core.progress import Progress
 from hourglass.inference.estimator import PoseEstimator
-from hourglass.inference.pipeline import Failed, Locate, Seen, Writer, see_film, see_pictures
+from hourglass.inference.pipeline import AHEAD, Failed, Locate, Seen, Writer, see_film, see_pictures
 from hourglass.inference.tracking import OneEuroFilter
 from hourglass.lifting.estimator import Body, Lifter
 from hourglass.lifting.keypoint_files import read_keypoints
 from hourglass.lifting.panels import SIZE, draw_panels
 from hourglass.lifting.results import Lifted
+from hourglass.media.film_writer import FilmWriter
+from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
 from hourglass.media.results import Found
-from hourglass.media.video import Film, FilmWriter
+from hourglass.media.video import open_film
 
 TURN = 30.0
 """Degrees that the 3D panel's eye stands beside the camera."""
@@ -107,7 +109,7 @@ def _rows(
 
 
 def lift_film(
-    source: Path | int,
+    source: Source,
     estimator: PoseEstimator,
     lifter: Lifter,
     locate: Locate,
@@ -119,7 +121,7 @@ def lift_film(
     """Finds and lifts the people in a film, and writes a film of the panels.
 
     Args:
-        source: The film's file, or a camera's number.
+        source: The film's file, a camera's number, or a stream's address.
         estimator: The 2D network.
         lifter: The lifting network.
         locate: Says where people are at first, and when one is lost.
@@ -133,19 +135,22 @@ def lift_film(
     Raises:
         ValueError: If the film cannot be opened or written.
     """
-    film = Film(source, every=every)
-    name = f"camera {source}" if isinstance(source, int) else str(source)
+    film = open_film(source, every=every)
+    name = film.name
     lifted: list[Lifted] = []
     failures: list[str] = []
     filters: list[OneEuroFilter] = []
     with ExitStack() as stack:
-        writer = stack.enter_context(FilmWriter(drawn, rate=film.rate)) if drawn else None
+        writer = None
+        if drawn:
+            writer = stack.enter_context(FilmWriter(drawn, rate=film.rate, sound=film.sound))
         progress = stack.enter_context(
             Progress(f"lifting {name}", total=film.frames, unit="frames")
         )
         smooth_at = film.rate if smooth else None
         try:
-            for one in see_film(film, estimator, locate, smooth_at=smooth_at):
+            ahead = 1 if film.live else AHEAD
+            for one in see_film(film, estimator, locate, smooth_at=smooth_at, ahead=ahead):
                 bodies = lifter.bodies(one.poses)
                 if smooth:
                     while len(filters) < len(bodies):
@@ -156,8 +161,11 @@ def lift_film(
                     time = lifted[-1].found.time or 0.0
                     rows = max(1, len(lifted[0].bodies))
                     turn = TURN + DEGREES_PER_SECOND * time
-                    writer.write(_rows(one, bodies, turn=turn, rows=rows))
+                    writer.write(_rows(one, bodies, turn=turn, rows=rows), time)
                 progress.advance()
+        except KeyboardInterrupt:
+            # A camera has no end but Ctrl-C; what was seen until then is kept.
+            failures.append(f"{name}: interrupted")
         except ValueError as error:
             if not lifted:
                 raise

@@ -68,9 +68,7 @@ def refuse_shared(targets: Sequence[Path], inputs: Iterable[Source | None]) -> N
             raise ValueError(f"{path} would be written twice: give each output its own file")
 
 
-def film_targets(
-    films: Sequence[Source], output: Path, ending: str = "_pose.mp4"
-) -> list[Path]:
+def film_targets(films: Sequence[Source], output: Path, ending: str = "_pose.mp4") -> list[Path]:
     """The film to write for each film: `output` itself if it is called like one."""
     if output.suffix.lower() in KINDS:
         if len(films) > 1:
