@@ -9,7 +9,6 @@ float32). NVIDIA's data sheets print twice as much where they count on sparsity.
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
 
 _H100_SXM = {"float32": 66.9, "tf32": 494.7, "bfloat16": 989.4}
 _A100 = {"float32": 19.5, "tf32": 156.0, "bfloat16": 312.0}
@@ -33,6 +32,8 @@ def card_name() -> str:
 
         device = jax.devices()[0]
         return "CPU" if device.platform == "cpu" else device.device_kind
+    import tensorflow as tf
+
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return "CPU"

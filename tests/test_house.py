@@ -71,7 +71,16 @@ WINGS = {
     ),
     "networks": Wing(
         below=("core",),
-        rooms=("normalization", "encoders", "blocks", "hourglass", "losses", "decoding", "folding"),
+        rooms=(
+            "normalization",
+            "shifts",
+            "encoders",
+            "blocks",
+            "hourglass",
+            "losses",
+            "decoding",
+            "folding",
+        ),
     ),
     "data": Wing(
         below=("core", "media"),
@@ -167,6 +176,7 @@ ON_ANY_BACKEND = [
     "networks/folding",
     "networks/hourglass",
     "networks/losses",
+    "networks/shifts",
     "lifting/network",
 ]
 

@@ -11,6 +11,7 @@ from keras import layers
 from hourglass.core.config import NetworkConfig
 from hourglass.networks.encoders import efficientnet_lite
 from hourglass.networks.normalization import batch_normalization
+from hourglass.networks.shifts import halving
 
 BATCH_NORM: dict[str, Any] = {"momentum": 0.9, "epsilon": 1e-5}
 """The reference implementation's statistics: an average over about ten steps."""
@@ -39,12 +40,14 @@ class Blocks:
         synchronized: bool,
         frozen_statistics: bool,
         fused: bool,
+        shifted: bool,
         seed: int,
     ) -> None:
         self.config = config
         self._dtype = precision
         self._normalization = {"synchronized": synchronized, "fused": fused}
         self._frozen_statistics = frozen_statistics
+        self._shifted = shifted
         self._seed = seed
         self._random = np.random.default_rng(seed)
 
@@ -54,6 +57,7 @@ class Blocks:
             self.config.encoder,
             precision=self._dtype,
             frozen_statistics=self._frozen_statistics,
+            shifted=self._shifted,
             seed=self._seed,
             **self._normalization,
         )
@@ -79,7 +83,7 @@ class Blocks:
         return layers.Add(dtype=self._dtype)(list(terms))
 
     def halved(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        return layers.MaxPooling2D(2, dtype=self._dtype)(x)
+        return halving(shifted=self._shifted, dtype=self._dtype)(x)
 
     def doubled(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.UpSampling2D(2, interpolation="nearest", dtype=self._dtype)(x)

@@ -20,6 +20,7 @@ from keras import layers
 
 from hourglass.core.files import replacing
 from hourglass.networks.normalization import batch_normalization
+from hourglass.networks.shifts import depthwise_convolution
 
 PIXEL_MEAN = 127.0
 PIXEL_SCALE = 128.0
@@ -153,6 +154,7 @@ def efficientnet_lite(
     synchronized: bool = False,
     frozen_statistics: bool = False,
     fused: bool = False,
+    shifted: bool = False,
     seed: int = 0,
 ) -> list[keras.KerasTensor]:
     """Features of pictures at four sizes, from layers that `load_imagenet` can fill.
@@ -170,6 +172,7 @@ def efficientnet_lite(
         frozen_statistics: Normalise by the stored statistics in training, too, and keep all of
             BatchNorm's values, its factors as well.
         fused: BatchNorm by a kernel made for training (`hourglass.networks.normalization`).
+        shifted: Depthwise convolutions by `hourglass.networks.shifts`, in the same precision.
         seed: Seed of the initial weights.
 
     Returns:
@@ -181,7 +184,7 @@ def efficientnet_lite(
         ValueError: If there is no such variant.
     """
     blocks = blocks_of(variant)
-    make = _Layers(precision, synchronized, frozen_statistics, fused, seed)
+    make = _Layers(precision, synchronized, frozen_statistics, fused, shifted, seed)
     x = make.conv(images, STEM_CHANNELS, 3, strides=2, name=f"{variant}_stem")
     x = make.relu6(x, name=f"{variant}_stem")
     last = {}
@@ -214,9 +217,17 @@ class _Layers:
     """
 
     def __init__(
-        self, precision: str, synchronized: bool, frozen_statistics: bool, fused: bool, seed: int
+        self,
+        precision: str,
+        synchronized: bool,
+        frozen_statistics: bool,
+        fused: bool,
+        shifted: bool,
+        seed: int,
     ) -> None:
         self._dtype = precision
+        self._shifted = shifted
+        self._depthwise_dtype = precision if shifted else DEPTHWISE_PRECISION
         self._normalization = {"synchronized": synchronized, "fused": fused}
         self._frozen_statistics = frozen_statistics
         self._seeds = np.random.default_rng(seed)
@@ -239,19 +250,18 @@ class _Layers:
     def depthwise(
         self, x: keras.KerasTensor, kernel: int, *, strides: int, name: str
     ) -> keras.KerasTensor:
-        x = layers.DepthwiseConv2D(
+        x = depthwise_convolution(
             kernel,
+            shifted=self._shifted,
             strides=strides,
-            padding="same",
-            use_bias=False,
             depthwise_initializer=self._start(),
-            dtype=DEPTHWISE_PRECISION,
+            dtype=self._depthwise_dtype,
             name=f"{name}_conv",
         )(x)
         return self._normalized(x, name=name)
 
     def relu6(self, x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-        return layers.ReLU(max_value=6.0, dtype=DEPTHWISE_PRECISION, name=f"{name}_relu")(x)
+        return layers.ReLU(max_value=6.0, dtype=self._depthwise_dtype, name=f"{name}_relu")(x)
 
     def add(self, *terms: keras.KerasTensor, name: str) -> keras.KerasTensor:
         return layers.Add(dtype=self._dtype, name=f"{name}_add")(list(terms))

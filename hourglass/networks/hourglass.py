@@ -21,6 +21,7 @@ def build_network(
     synchronized: bool = False,
     frozen_statistics: bool = False,
     fused: bool = False,
+    shifted: bool = False,
     seed: int = 0,
 ) -> keras.Model:
     """Builds the network.
@@ -33,6 +34,8 @@ def build_network(
         frozen_statistics: Keep a pretrained encoder's BatchNorm statistics in training, too.
         fused: BatchNorm by a kernel made for training (`networks.normalization`): faster, but a
             network to be saved must do without.
+        shifted: Depthwise convolutions and max pooling by `networks.shifts`: for training on JAX
+            and a GPU; a network to be saved must do without.
         seed: Seed of the initial weights.
 
     Returns:
@@ -44,7 +47,7 @@ def build_network(
     """
     if isinstance(config, str):
         config = preset(config).network
-    blocks = Blocks(config, precision, synchronized, frozen_statistics, fused, seed)
+    blocks = Blocks(config, precision, synchronized, frozen_statistics, fused, shifted, seed)
 
     images = keras.Input((config.input_size, config.input_size, 3), dtype="uint8", name="image")
     if config.encoder == "none":

@@ -2,7 +2,8 @@
 
 Keras computes BatchNorm's training step from a dozen elementwise operations, each a pass over the
 features in float32. TensorFlow has one kernel for it, and one for its gradient, that also take
-bfloat16 and float16 as they are.
+bfloat16 and float16 as they are. XLA fuses them, but for the variance it waits for the mean: by the
+mean of the squares both take one pass.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 SMALLEST_EPSILON = 1.001e-5
 """What the kernel takes on GPUs (cuDNN's CUDNN_BN_MIN_EPSILON, and TensorFlow's margin)."""
@@ -22,8 +23,8 @@ def batch_normalization(
     """A BatchNorm layer over the last axis.
 
     Args:
-        fused: Train by TensorFlow's kernel where that is possible: on its backend, and without
-            `synchronized`. For training only: a saved model needs Keras's own layer.
+        fused: Train by TensorFlow's kernel, or on JAX in fewer passes; without `synchronized`. For
+            training only: a saved model needs Keras's own layer.
         synchronized: Share the statistics between replicas (TensorFlow backend only).
         options: `keras.layers.BatchNormalization`'s.
     """
@@ -31,6 +32,8 @@ def batch_normalization(
         return layers.BatchNormalization(synchronized=True, **options)
     if fused and keras.backend.backend() == "tensorflow":
         return FusedBatchNormalization(**options)
+    if fused and keras.backend.backend() == "jax":
+        return OnePassBatchNormalization(**options)
     return layers.BatchNormalization(**options)
 
 
@@ -62,3 +65,25 @@ class FusedBatchNormalization(layers.BatchNormalization):
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average * self.momentum + value * (1 - self.momentum))
         return outputs
+
+
+class OnePassBatchNormalization(layers.BatchNormalization):
+    """Keras's layer with the same variables, its mean and variance taken in one pass.
+
+    The variance is the mean of the squares less the square of the mean, in float32. While it is not
+    training it is Keras's.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalises (..., C) inputs by their own statistics, and notes those."""
+        if not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        features = ops.cast(inputs, "float32")
+        axes = tuple(range(len(inputs.shape) - 1))
+        mean = ops.mean(features, axis=axes)
+        variance = ops.mean(ops.square(features), axis=axes) - ops.square(mean)
+        variance = ops.maximum(variance, 0.0)
+        for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            average.assign(average * self.momentum + value * (1 - self.momentum))
+        factor = self.gamma * ops.rsqrt(variance + self.epsilon)
+        return ops.cast(features * factor + (self.beta - mean * factor), self.compute_dtype)

@@ -13,52 +13,60 @@ from hourglass.data.mixture import Pattern
 from hourglass.training.devices import tensorflow_is_there
 
 
-class Feed:
-    """The batches of one training, in what Keras takes.
+def training_feed(
+    pattern: Pattern,
+    config: Config,
+    *,
+    epochs: int,
+    first_epoch: int = 0,
+    clock: InputClock | None = None,
+) -> Any:
+    """Batches of image, heatmaps and weights for `fit`, epoch after epoch.
 
     Args:
+        pattern: Glob of the shards.
         config: All choices.
-        training: The training shards.
-        validation: The validation shards.
+        epochs: How many.
+        first_epoch: The first one's number.
+        clock: Measures the wait for batches.
 
-    Attributes:
-        validation: Batches of image, heatmaps and weights, to go over as often as wanted.
+    Raises:
+        ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
+    """
+    options: Any = {"epochs": epochs, "first_epoch": first_epoch, "clock": clock}
+    if tensorflow_is_there():
+        from hourglass.data.datasets import training_dataset
+
+        return training_dataset(pattern, config, **options)
+    return Sequence(training_batches(pattern, config, **options))
+
+
+def validation_feed(pattern: Pattern, config: Config) -> Any:
+    """Batches of image, heatmaps and weights of all people, to go over as often as wanted.
+
+    Args:
+        pattern: Glob of the shards.
+        config: All choices.
 
     Raises:
         ValueError: If no shard matches, or one is damaged.
     """
+    if tensorflow_is_there():
+        from hourglass.data.datasets import validation_dataset
 
-    def __init__(self, config: Config, training: Pattern, validation: Pattern) -> None:
-        self._config, self._pattern = config, training
-        self._by_tensorflow = tensorflow_is_there()
-        self.validation: Any
-        if self._by_tensorflow:
-            from hourglass.data.datasets import validation_dataset
+        return validation_dataset(pattern, config)
+    return validation_batches(pattern, config)
 
-            self.validation = validation_dataset(validation, config)
-        else:
-            self.validation = validation_batches(validation, config)
 
-    def training(self, *, epochs: int, first_epoch: int, clock: InputClock) -> Any:
-        """Batches of image, heatmaps and weights for `fit`, epoch after epoch.
+def pairs(batches: Any) -> Any:
+    """Their images and heatmaps alone, `((image, heatmaps),)`, as `predict` takes them.
 
-        Args:
-            epochs: How many.
-            first_epoch: The first one's number.
-            clock: Measures the wait for batches.
-        """
-        options: Any = {"epochs": epochs, "first_epoch": first_epoch, "clock": clock}
-        if self._by_tensorflow:
-            from hourglass.data.datasets import training_dataset
-
-            return training_dataset(self._pattern, self._config, **options)
-        return Sequence(training_batches(self._pattern, self._config, **options))
-
-    def pairs(self) -> Any:
-        """Batches `((image, heatmaps),)` of all validation people, for one `predict`."""
-        if self._by_tensorflow:
-            return self.validation.map(lambda image, heatmaps, _: ((image, heatmaps),))
-        return Pairs(self.validation)
+    Args:
+        batches: `validation_feed`'s.
+    """
+    if isinstance(batches, Batches):
+        return Pairs(batches)
+    return batches.map(lambda image, heatmaps, _: ((image, heatmaps),))
 
 
 class Sequence(keras.utils.PyDataset):
@@ -76,7 +84,7 @@ class Sequence(keras.utils.PyDataset):
 
 
 class Pairs(Sequence):
-    """Their images and heatmaps alone, the inputs of `validation_model`."""
+    """Of each batch `((image, heatmaps),)`."""
 
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         image, heatmaps, _ = self._batches[number]

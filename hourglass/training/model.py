@@ -38,6 +38,7 @@ def compiled_network(
         synchronized=devices.strategy is not None and devices.replicas > 1,
         frozen_statistics=choices.frozen_statistics,
         fused=True,
+        shifted=keras.backend.backend() == "jax" and devices.gpus > 0,
         seed=choices.seed,
     )
     if weights:

@@ -33,7 +33,7 @@ from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.validate import Validate
 from hourglass.training.devices import Devices, find_devices
-from hourglass.training.feed import Feed
+from hourglass.training.feed import pairs, training_feed, validation_feed
 from hourglass.training.metrics import validation_model
 from hourglass.training.model import compiled_network
 
@@ -62,7 +62,7 @@ class Session:
         self._shards = [*find_shards(training), *find_shards(validation)]
         self._steps = steps_per_epoch(people, config.train.batch_size, describe(training))
         self._people = load_people(validation)
-        self._feed = Feed(config, training, validation)
+        self._validation = validation_feed(validation, config)
         self._policy = devices.policy(config.train.precision)
         logger.info(
             f"{people} people to train on, {len(self._people)} to validate; "
@@ -96,8 +96,12 @@ class Session:
             )
         history = read_history(folder / HISTORY, epochs=state.epoch)
         clock = InputClock()
-        batches = self._feed.training(
-            epochs=epochs - state.epoch, first_epoch=state.epoch, clock=clock
+        batches = training_feed(
+            self._train_pattern,
+            self._config,
+            epochs=epochs - state.epoch,
+            first_epoch=state.epoch,
+            clock=clock,
         )
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
         with naming_damage(self._shards):
@@ -145,14 +149,14 @@ class Session:
             *([AverageWeights(resumed=bool(history))] if average else []),
             StopOnNonFinite(checkpoint.folder),
             Throughput(images, clock),
-            Validate(validation, self._feed.pairs, self._people, input_size=size),
+            Validate(validation, pairs(self._validation), self._people, input_size=size),
             LearningRate(),
             *([Plateau(history, factor=choices.plateau_factor)] if plateau else []),
             checkpoint,
             Board(
                 board,
                 last,
-                self._feed.validation,
+                self._validation,
                 self._people,
                 batch_size=choices.batch_size,
                 input_size=size,

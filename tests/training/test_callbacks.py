@@ -42,7 +42,7 @@ from hourglass.training.callbacks.plateau import Plateau
 from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.validate import Validate
-from hourglass.training.feed import Feed
+from hourglass.training.feed import pairs, validation_feed
 
 CONFIG = Config(NetworkConfig(stacks=1, channels=4, depth=1, input_size=8))
 
@@ -120,7 +120,7 @@ def test_validation_counts_every_person_once(
     losses[~np.repeat(people.labelled[:, None], 2, axis=1)] = 9
     callback = Validate(
         KnownJoints(cells, losses, rows=12),
-        Feed(micro_config, f"{shards}/train*", f"{shards}/validation*").pairs,
+        pairs(validation_feed(f"{shards}/validation*", micro_config)),
         people,
         input_size=32,
     )
@@ -144,7 +144,7 @@ def test_validation_pools_joints_and_leaves_pelvis_and_thorax_out(
     cells[:, wrong] += 3
     callback = Validate(
         KnownJoints(cells, np.zeros((9, 2, 16)), rows=12),
-        Feed(micro_config, f"{shards}/train*", f"{shards}/validation*").pairs,
+        pairs(validation_feed(f"{shards}/validation*", micro_config)),
         people,
         input_size=32,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -19,8 +18,7 @@ class Validate(keras.callbacks.Callback):
 
     Args:
         model: `validation_model` of the network.
-        pairs: Gives, for each time, batches of `((image, heatmaps),)` of all people, in what
-            `predict` takes.
+        pairs: `training.feed.pairs` of all people.
         people: The labels, in their order.
         input_size: Side of the crops, px.
     """
@@ -28,7 +26,7 @@ class Validate(keras.callbacks.Callback):
     def __init__(
         self,
         model: keras.Model,
-        pairs: Callable[[], Any],
+        pairs: Any,
         people: People,
         *,
         input_size: int,
@@ -42,7 +40,7 @@ class Validate(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
         people = self._people
-        found = self._validation.predict(self._pairs(), verbose=0)
+        found = self._validation.predict(self._pairs, verbose=0)
         cells = np.asarray(found["joints"])[: len(people), :, :2]
         losses = np.asarray(found["losses"])[: len(people)]
         points = apply_affine(self._back, from_grid(cells))
