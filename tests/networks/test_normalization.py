@@ -13,7 +13,11 @@ from hourglass.core.config import NetworkConfig
 from hourglass.networks import encoders
 from hourglass.networks.encoders import Scaling, efficientnet_lite
 from hourglass.networks.hourglass import build_network
-from hourglass.networks.normalization import FusedBatchNormalization, batch_normalization
+from hourglass.networks.normalization import (
+    FusedBatchNormalization,
+    OnePassBatchNormalization,
+    batch_normalization,
+)
 
 SHAPE = (2, 3, 4, 5)
 """24 values per channel: a variance divided by n - 1 for n is 4 % off."""
@@ -255,10 +259,20 @@ def test_synchronized_statistics_are_keras_business(fused: bool):
     assert layer.synchronized
 
 
-def test_other_backends_get_keras_layer(monkeypatch: pytest.MonkeyPatch):
-    assert type(batch_normalization(fused=True)) is FusedBatchNormalization
-    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
-    assert type(batch_normalization(fused=True)) is keras.layers.BatchNormalization
+@pytest.mark.parametrize(
+    ("backend", "kind"),
+    [
+        ("tensorflow", FusedBatchNormalization),
+        ("jax", OnePassBatchNormalization),
+        ("torch", keras.layers.BatchNormalization),
+    ],
+)
+def test_each_backend_gets_its_layer(
+    monkeypatch: pytest.MonkeyPatch, backend: str, kind: type[keras.layers.BatchNormalization]
+):
+    monkeypatch.setattr("keras.backend.backend", lambda: backend)
+    assert type(batch_normalization(fused=True)) is kind
+    assert type(batch_normalization(fused=False)) is keras.layers.BatchNormalization
 
 
 @pytest.mark.parametrize("choice", [{}, {"fused": True}, {"synchronized": True}])
@@ -329,3 +343,24 @@ def test_a_fused_network_trains_the_same(
     for one, other in zip(fused.get_weights(), own.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
     assert any((one != other).any() for one, other in zip(before, fused.get_weights(), strict=True))
+
+
+# In one pass, as on JAX.
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_one_pass_gives_kerass_numbers(dtype: str):
+    ours = OnePassBatchNormalization(momentum=0.9, epsilon=1e-3, dtype=dtype)
+    theirs = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-3, dtype=dtype)
+    rng = np.random.default_rng(1)
+    values = [rng.uniform(0.5, 2, SHAPE[-1]) for _ in range(4)]
+    for layer in (ours, theirs):
+        layer.build(SHAPE)
+        layer.set_weights(values)
+    inputs = tf.cast(batch(), ours.compute_dtype)
+    tolerance = 1e-4 if dtype == "float32" else 3e-2
+    for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
+    assert_same_weights(ours, theirs)
+    outputs = [np.asarray(tf.cast(layer(inputs), tf.float32)) for layer in (ours, theirs)]
+    np.testing.assert_allclose(*outputs, rtol=tolerance, atol=tolerance)
