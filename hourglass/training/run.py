@@ -62,7 +62,7 @@ class Session:
         self._shards = [*find_shards(training), *find_shards(validation)]
         self._steps = steps_per_epoch(people, config.train.batch_size, describe(training))
         self._people = load_people(validation)
-        self._validation = validation_feed(validation, config)
+        self._training, self._validation = training, validation_feed(validation, config)
         self._policy = devices.policy(config.train.precision)
         logger.info(
             f"{people} people to train on, {len(self._people)} to validate; "
@@ -97,7 +97,7 @@ class Session:
         history = read_history(folder / HISTORY, epochs=state.epoch)
         clock = InputClock()
         batches = training_feed(
-            self._train_pattern,
+            self._training,
             self._config,
             epochs=epochs - state.epoch,
             first_epoch=state.epoch,
