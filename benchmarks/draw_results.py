@@ -6,6 +6,7 @@ plain background where the photographs themselves may not be passed on.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import click
@@ -47,22 +48,19 @@ def draw_curve(run: Path, target: Path) -> None:
 
 def draw_strip(data: str, model: Path, target: Path, *, people: int, plain: bool) -> None:
     """Labelled (above) and predicted (below) skeletons of the first validation people, as PNG."""
-    import tensorflow as tf
-
-    from hourglass.data.records import parse_example
-    from hourglass.data.shards import find_shards
+    from hourglass.data.shards import find_shards, read_records
 
     estimator = PoseEstimator.load(model)
-    records = tf.data.TFRecordDataset(find_shards(data)).take(people).map(parse_example)
     columns = []
-    for person in records.as_numpy_iterator():
-        picture = decode_picture(person["encoded"], where=person["filename"].decode())
-        center, scale = person["center"], person["scale"]
+    for record in itertools.islice(read_records(find_shards(data)), people):
+        person = record.person
+        picture = decode_picture(record.encoded, where=person.filename)
+        center, scale = person.center, person.scale
         points, scores = estimator.predict_crops([picture], center[None], np.array([scale]))
         matrix = crop_matrix(center, scale, size=PANEL)
         paper = np.full((PANEL, PANEL, 3), PAPER, np.uint8)
         canvas = paper if plain else warp(picture, matrix, size=PANEL)
-        labelled = (person["points"], person["labelled"].astype(np.float32))
+        labelled = (person.points, person.labelled.astype(np.float32))
         panels = [draw_panel(canvas, matrix, *pose) for pose in (labelled, (points[0], scores[0]))]
         columns.append(np.vstack(panels))
     gaps = np.full((2 * PANEL, GAP, 3), 255, np.uint8)

@@ -21,6 +21,7 @@ from benchmarks.comparison import Row, peak_memory, report, take_turns
 from benchmarks.made_up import LARGE, SMALL, made_up_shards
 from hourglass.console import command, quiet_stderr
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
+from hourglass.core.skeleton import MPII
 from hourglass.data.shards import count_people, find_shards
 
 PEOPLE = 1600
@@ -55,7 +56,7 @@ def decode_whole(pattern: str, *, epochs: int) -> Callable[[], int]:
     paths = find_shards(pattern)
 
     def encoded(records: tf.Tensor) -> tf.Tensor:
-        return parse_examples(records)["encoded"]
+        return parse_examples(records, joints=len(MPII.joints))["encoded"]
 
     pictures = (
         tf.data.TFRecordDataset(paths)
@@ -109,7 +110,7 @@ def exactness_row(name: str, pattern: str) -> Row:
     preprocessor = Preprocessor(config, training=False)
     worst = np.inf
     for record in tf.data.TFRecordDataset(find_shards(pattern)).take(PICTURES_COMPARED):
-        person = parse_example(record)
+        person = parse_example(record, joints=len(MPII.joints))
         picture = tf.io.decode_jpeg(person["encoded"], channels=3).numpy()
         expected = crop(
             picture,

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from hourglass.core.person import Person
+from hourglass.core.person import VISIBLE, Person
 from hourglass.core.skeleton import MPII
 from hourglass.data.records import frame, to_example
 from hourglass.data.shards import shard_name
@@ -63,7 +63,7 @@ def made_up_pictures(people: int, size: tuple[int, int]) -> Iterator[Picture]:
             Person(
                 filename=f"{number:06d}.jpg",
                 points=points.astype(np.float32),
-                labelled=np.ones(len(points), bool),
+                visibility=np.full(len(points), VISIBLE, np.uint8),
                 center=center.astype(np.float32),
                 scale=PERSON_HEIGHT / 200,
             ),

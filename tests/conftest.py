@@ -18,7 +18,7 @@ from PIL import Image
 
 from hourglass.core.calibration import PLAIN, Calibration
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
-from hourglass.core.person import Person
+from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MPII
 from hourglass.data.records import frame, to_example
 from hourglass.data.shards import shard_name
@@ -62,7 +62,7 @@ def make_person() -> Callable[..., Person]:
         fields = {
             "filename": f"person_{number}.jpg",
             "points": points,
-            "labelled": labelled,
+            "visibility": np.where(labelled, VISIBLE, NOT_LABELLED).astype(np.uint8),
             "center": rng.uniform(100, 200, 2).astype(np.float32),
             "scale": float(np.float32(rng.uniform(0.5, 3))),
         }
@@ -145,7 +145,7 @@ def dotted_person(
         fields = {
             "filename": f"dots_{number:04d}.jpg",
             "points": points,
-            "labelled": labelled,
+            "visibility": np.where(labelled, VISIBLE, NOT_LABELLED).astype(np.uint8),
             "center": (np.array([48, 44]) + rng.uniform(-2, 2, 2)).astype(np.float32),
             "scale": float(np.float32(rng.uniform(0.37, 0.43))),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Callable
@@ -235,7 +236,7 @@ def test_a_joint_that_nobody_has_labelled_has_no_number(
 ):
     person, picture = dotted_person(0)
     labelled = person.labelled & (np.arange(16) != MPII.index("head_top"))
-    one = Person(person.filename, person.points, labelled, person.center, person.scale)
+    one = dataclasses.replace(person, visibility=2 * labelled.astype(np.uint8))
     example = to_example(one, encoded=to_jpeg_bytes(picture), height=88, width=96)
     (tmp_path / "validation_0001_of_0001.tfrecords").write_bytes(frame(example))
     use_runtime(dot_finder)

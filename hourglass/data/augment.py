@@ -148,7 +148,7 @@ def random_half_body(
 def flip(
     matrix: np.ndarray,
     points: np.ndarray,
-    labelled: np.ndarray,
+    weights: np.ndarray,
     *,
     flipped: np.ndarray,
     size: int,
@@ -159,14 +159,14 @@ def flip(
     Args:
         matrix: (N, 2, 3) from picture to crop px.
         points: (N, J, 2) px of the pictures.
-        labelled: (N, J) bool.
+        weights: (N, J), any numbers of the joints, such as their weights in the loss.
         flipped: (N,) bool, which crops.
         size: Side of the crops, px.
         skeleton: Knows which joints mirror.
 
     Returns:
-        The matrices to the mirrored crops; points, still px of the pictures, and labels under their
-        joints' new names.
+        The matrices to the mirrored crops; points, still px of the pictures, and weights under
+        their joints' new names.
     """
     mirrored = matrix.copy()
     mirrored[flipped, 0] *= -1
@@ -175,14 +175,14 @@ def flip(
     return (
         mirrored,
         np.take_along_axis(points, order[..., None], axis=1),
-        np.take_along_axis(labelled, order, axis=1),
+        np.take_along_axis(weights, order, axis=1),
     )
 
 
 def random_flip(
     matrix: np.ndarray,
     points: np.ndarray,
-    labelled: np.ndarray,
+    weights: np.ndarray,
     *,
     size: int,
     skeleton: Skeleton,
@@ -191,7 +191,7 @@ def random_flip(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`flip` for a share `probability` of the crops."""
     flipped = rng.random(len(matrix)) < probability
-    return flip(matrix, points, labelled, flipped=flipped, size=size, skeleton=skeleton)
+    return flip(matrix, points, weights, flipped=flipped, size=size, skeleton=skeleton)
 
 
 def tint(gain: np.ndarray, brightness: np.ndarray) -> np.ndarray:

@@ -24,7 +24,6 @@ from hourglass.core.geometry import (
     window_matrix,
 )
 from hourglass.core.heatmaps import encode_heatmaps
-from hourglass.core.skeleton import MPII
 from hourglass.data import appearance, augment
 
 REDUCED = (
@@ -43,7 +42,7 @@ class Labels(NamedTuple):
         center: (N, 2) float32, px.
         scale: (N,) float32, MPII scales.
         points: (N, J, 2) float32, px.
-        labelled: (N, J) bool.
+        weights: (N, J) float32, what each joint counts in the loss, 0 for one without label.
         height: (N,) int, the pictures' heights, px.
         width: (N,) int, their widths, px.
     """
@@ -51,7 +50,7 @@ class Labels(NamedTuple):
     center: np.ndarray
     scale: np.ndarray
     points: np.ndarray
-    labelled: np.ndarray
+    weights: np.ndarray
     height: np.ndarray
     width: np.ndarray
 
@@ -70,7 +69,7 @@ class Plan(NamedTuple):
         hiding: (N, 3) float64 as of `augment.random_hiding`.
         damages: (N, 2) float64 as of `appearance.random_damage`.
         cells: (N, J, 2) float32, the joints on the heatmap grid.
-        labelled: (N, J) bool.
+        weights: (N, J) float32 as of `Labels`.
     """
 
     halvings: np.ndarray
@@ -82,7 +81,7 @@ class Plan(NamedTuple):
     hiding: np.ndarray
     damages: np.ndarray
     cells: np.ndarray
-    labelled: np.ndarray
+    weights: np.ndarray
 
     def of(self, person: int) -> Plan:
         """One person's plan: every array without its first axis."""
@@ -106,7 +105,7 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
         seed: (2,) int, decides the augmentation of the whole block; None: each crop is exactly the
             person's ROI.
     """
-    center, scale, points, labelled, height, width = labels
+    center, scale, points, weights, height, width = labels
     size, people = config.network.input_size, len(scale)
     if seed is None:
         matrix = augment.crop_matrices(center, scale, size=size)
@@ -115,22 +114,22 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
         choices, rng = config.augment, np.random.default_rng(seed)
         extra = np.random.default_rng([*np.asarray(seed).tolist(), EXTRA])
         center, scale, points, height = augment.random_half_body(
-            center, scale, points, labelled, height, probability=choices.half_body, rng=extra
+            center, scale, points, weights > 0, height, probability=choices.half_body, rng=extra
         )
         matrix = augment.random_crop_matrices(center, scale, size=size, config=choices, rng=rng)
-        matrix, points, labelled = augment.random_flip(
+        matrix, points, weights = augment.random_flip(
             matrix,
             points,
-            labelled,
+            weights,
             size=size,
-            skeleton=MPII,
+            skeleton=config.skeleton,
             probability=choices.flip_probability,
             rng=rng,
         )
         look = _random_look(people, config, rng=rng, extra=extra)
     cells = to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32)
     decoding = plan_decoding(matrix, np.stack([height, width], axis=-1), size=size)
-    return Plan(*decoding, *look, cells=cells, labelled=labelled)
+    return Plan(*decoding, *look, cells=cells, weights=weights)
 
 
 def unchanged(people: int) -> Look:
@@ -228,21 +227,20 @@ def render(picture: np.ndarray, plan: Plan, *, out: np.ndarray) -> None:
 
 
 def draw(
-    cells: np.ndarray, labelled: np.ndarray, config: Config, *, out: np.ndarray | None = None
+    cells: np.ndarray, weights: np.ndarray, config: Config, *, out: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The targets of one example or of a batch.
 
     Args:
         cells: (..., J, 2) float32, the joints on the heatmap grid.
-        labelled: (..., J) bool.
+        weights: (..., J) float32; joints of weight 0 are not drawn.
         config: Sizes and sigma.
         out: Where the heatmaps go; default: a new array.
 
     Returns:
-        heatmaps (..., S/4, S/4, J) float32, and weights (..., J) float32: 1 for labelled joints, 0
-        for others.
+        heatmaps (..., S/4, S/4, J) float32, and the weights (..., J) float32.
     """
     heatmaps = encode_heatmaps(
-        cells, labelled, size=config.network.heatmap_size, sigma=config.data.sigma, out=out
+        cells, weights > 0, size=config.network.heatmap_size, sigma=config.data.sigma, out=out
     )
-    return heatmaps, labelled.astype(np.float32)
+    return heatmaps, weights.astype(np.float32)

@@ -14,8 +14,7 @@ import tensorflow as tf
 
 from hourglass.core.config import Config
 from hourglass.core.geometry import MAX_REDUCTION, crop_side, sample_in_one_thread
-from hourglass.core.person import Person
-from hourglass.core.skeleton import MPII
+from hourglass.core.person import NOT_LABELLED, Person
 from hourglass.data import crops
 from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.mixture import (
@@ -56,7 +55,7 @@ class Crops(NamedTuple):
     hiding: tf.Tensor
     damages: tf.Tensor
     cells: tf.Tensor
-    labelled: tf.Tensor
+    weights: tf.Tensor
 
 
 class Preprocessor:
@@ -80,8 +79,8 @@ class Preprocessor:
             seed: (2,) int64, decides the augmentation; needed in training only.
 
         Returns:
-            image (S, S, 3) uint8, heatmaps (S/4, S/4, 16) float32, weights (16,) float32: 1 for
-            labelled joints, 0 for others.
+            image (S, S, 3) uint8, heatmaps (S/4, S/4, J) float32, weights (J,) float32: 0 for
+            joints without label.
 
         Raises:
             ValueError: If a training example has no seed.
@@ -101,14 +100,14 @@ class Preprocessor:
             seed: (2,) int64, decides the augmentation of the whole block.
             serialized: (N,) string.
         """
-        person = parse_examples(serialized)
+        joints = len(self._config.skeleton.joints)
+        person = parse_examples(serialized, joints=joints)
         planned = tf.numpy_function(
             self._plan,
             [seed, *(person[name] for name in crops.Labels._fields)],
-            [tf.int32, tf.int32, *[tf.float64] * 6, tf.float32, tf.bool],
+            [tf.int32, tf.int32, *[tf.float64] * 6, tf.float32, tf.float32],
             stateful=False,
         )
-        joints = len(MPII.joints)
         looks = [(3, 4), (3, 2), (5,), (3,), (2,)]
         shapes = [(), (4,), (2, 3), *looks, (joints, 2), (joints,)]
         for column, shape in zip(planned, shapes, strict=True):
@@ -127,7 +126,7 @@ class Preprocessor:
             planned: Of K people, a number that the tensors' shapes tell.
 
         Returns:
-            image (K, S, S, 3) uint8; the crops' cells and labelled.
+            image (K, S, S, 3) uint8; the crops' cells and weights.
         """
         people = zip(
             *(tf.unstack(column) for column in (planned.encoded, planned.halvings, planned.window)),
@@ -142,7 +141,7 @@ class Preprocessor:
             stateful=False,
         )
         shape = (len(pictures), self._size, self._size, 3)
-        return tf.ensure_shape(image, shape), planned.cells, planned.labelled
+        return tf.ensure_shape(image, shape), planned.cells, planned.weights
 
     def _render(self, *columns: np.ndarray) -> np.ndarray:
         plan = crops.Plan(*columns[: len(crops.Plan._fields)])
@@ -152,26 +151,26 @@ class Preprocessor:
             crops.render(picture, plan.of(person), out=images[person])
         return images
 
-    def draw(self, image: tf.Tensor, cells: tf.Tensor, labelled: tf.Tensor) -> Example:
+    def draw(self, image: tf.Tensor, cells: tf.Tensor, weights: tf.Tensor) -> Example:
         """The targets of one example or of a batch.
 
         Args:
             image: (..., S, S, 3) uint8.
-            cells: (..., 16, 2) float32, the joints on the heatmap grid.
-            labelled: (..., 16) bool.
+            cells: (..., J, 2) float32, the joints on the heatmap grid.
+            weights: (..., J) float32; joints of weight 0 are not drawn.
 
         Returns:
-            image, heatmaps (..., S/4, S/4, 16) float32, weights (..., 16) float32.
+            image, heatmaps (..., S/4, S/4, J) float32, weights (..., J) float32.
         """
-        heatmaps, weights = tf.numpy_function(
+        heatmaps, kept = tf.numpy_function(
             lambda places, known: crops.draw(places, known, self._config),
-            [cells, labelled],
+            [cells, weights],
             [tf.float32, tf.float32],
             stateful=False,
         )
-        size, joints = self._config.network.heatmap_size, labelled.shape[-1]
-        heatmaps = tf.ensure_shape(heatmaps, (*labelled.shape[:-1], size, size, joints))
-        return image, heatmaps, tf.ensure_shape(weights, labelled.shape)
+        size, joints = self._config.network.heatmap_size, weights.shape[-1]
+        heatmaps = tf.ensure_shape(heatmaps, (*weights.shape[:-1], size, size, joints))
+        return image, heatmaps, tf.ensure_shape(kept, weights.shape)
 
 
 def _decode(encoded: tf.Tensor, halvings: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
@@ -209,7 +208,7 @@ def training_dataset(
         clock: Measures the wait for batches.
 
     Returns:
-        Batches of image (B, S, S, 3) uint8, heatmaps (B, S/4, S/4, 16) and weights (B, 16) float32.
+        Batches of image (B, S, S, 3) uint8, heatmaps (B, S/4, S/4, J) and weights (B, J) float32.
 
     Raises:
         ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
@@ -342,7 +341,7 @@ def validation_dataset(
 
     preprocessor = Preprocessor(config, training=False)
     no_seed = tf.zeros(2, tf.int64)
-    nobody = tf.data.Dataset.from_tensors(_nobody()).repeat(count * batch_size - people)
+    nobody = tf.data.Dataset.from_tensors(_nobody(config)).repeat(count * batch_size - people)
     planned = (
         tf.data.TFRecordDataset(paths)
         .concatenate(nobody)
@@ -352,14 +351,14 @@ def validation_dataset(
     return _with_options(_batches(planned, preprocessor, batch_size=batch_size, count=count))
 
 
-def _nobody() -> bytes:
+def _nobody(config: Config) -> bytes:
     """A record of a black crop without a person."""
     side = 16
-    joints = len(MPII.joints)
+    joints = len(config.skeleton.joints)
     person = Person(
         filename="",
         points=np.full((joints, 2), -1, np.float32),
-        labelled=np.zeros(joints, bool),
+        visibility=np.full(joints, NOT_LABELLED, np.uint8),
         center=np.full(2, side / 2, np.float32),
         scale=side / 2 / float(crop_side(1)),
     )

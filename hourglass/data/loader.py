@@ -25,7 +25,6 @@ import numpy as np
 
 from hourglass.core.config import Config
 from hourglass.core.geometry import sample_in_one_thread
-from hourglass.core.skeleton import MPII
 from hourglass.data import crops
 from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.mixture import Pattern, describe, epoch_counts, turns
@@ -304,7 +303,8 @@ class _Shapes:
 
 
 def _shapes(config: Config, batch_size: int) -> _Shapes:
-    size, grid, joints = config.network.input_size, config.network.heatmap_size, len(MPII.joints)
+    size, grid = config.network.input_size, config.network.heatmap_size
+    joints = len(config.skeleton.joints)
     return _Shapes(
         (batch_size, size, size, 3), (batch_size, grid, grid, joints), (batch_size, joints)
     )
@@ -367,7 +367,7 @@ def make_batch(
         center=np.stack([person.center for person in persons]),
         scale=np.array([person.scale for person in persons], np.float32),
         points=np.stack([person.points for person in persons]),
-        labelled=np.stack([person.labelled for person in persons]),
+        weights=np.stack([person.loss_weights for person in persons]),
         height=np.array([record.height for record in records]),
         width=np.array([record.width for record in records]),
     )
@@ -378,4 +378,4 @@ def make_batch(
         except ValueError as error:
             raise ValueError(f"{place.path}: record {place.number}: {error}") from error
         crops.render(picture, plan.of(row), out=image[row])
-    _, weights[:people] = crops.draw(plan.cells, plan.labelled, config, out=heatmaps[:people])
+    _, weights[:people] = crops.draw(plan.cells, plan.weights, config, out=heatmaps[:people])

@@ -15,17 +15,13 @@ from typing import TYPE_CHECKING, Any
 import google_crc32c
 import numpy as np
 
-from hourglass.core.person import Person
-from hourglass.core.skeleton import MPII
+from hourglass.core.person import NOT_LABELLED, Person
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-SCHEMA_VERSION = 1
-"""Changes whenever a record written before can no longer be read, or means something else."""
-
-NOT_LABELLED, LABELLED = 0, 2
-"""Values of `image/object/parts/v`."""
+SCHEMA_VERSION = 2
+"""Changes whenever a record written before lacks something, or means something else."""
 
 FEATURES = (
     "image/encoded",
@@ -40,6 +36,16 @@ FEATURES = (
     "image/object/center/y",
     "image/object/scale",
 )
+"""What every record holds, since the first schema."""
+
+PARTS, OBJECT = "image/object/parts/", "image/object/"
+
+ADDED = (PARTS + "weight", OBJECT + "box", OBJECT + "area", OBJECT + "source", OBJECT + "crowd")
+"""What the second schema holds besides. A record without these has weights of 1, and no box, area
+or source."""
+
+UNKNOWN = np.float32("nan")
+"""What stands for a box or an area that nobody annotated."""
 
 
 def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> bytes:
@@ -56,7 +62,8 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
     """
     x, y = np.ascontiguousarray(person.points.T, "<f4")
     center_x, center_y = person.center.tolist()
-    visibility = np.where(person.labelled, LABELLED, NOT_LABELLED).tolist()
+    weights = np.ones(len(x)) if person.weights is None else person.weights
+    box = (UNKNOWN,) * 4 if person.box is None else person.box
     values: tuple[bytes, ...] = (
         _bytes_feature(encoded),
         _bytes_feature(person.filename.encode()),
@@ -65,10 +72,15 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
         _int_feature([3]),
         _float_feature(x.tobytes()),
         _float_feature(y.tobytes()),
-        _int_feature(visibility),
+        _int_feature(person.visibility.tolist()),
         _float_feature(struct.pack("<f", center_x)),
         _float_feature(struct.pack("<f", center_y)),
         _float_feature(struct.pack("<f", person.scale)),
+        _float_feature(np.asarray(weights, "<f4").tobytes()),
+        _float_feature(struct.pack("<4f", *box)),
+        _float_feature(struct.pack("<f", UNKNOWN if person.area is None else person.area)),
+        _bytes_feature(person.source.encode()),
+        _int_feature([int(person.crowd)]),
     )
     entries = [
         _field(1, key + _field(2, value)) for key, value in zip(_keys(), values, strict=True)
@@ -78,54 +90,60 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
 
 @functools.cache
 def _keys() -> tuple[bytes, ...]:
-    """The names in `FEATURES` as a map's keys: the same in every record."""
-    return tuple(_field(1, name.encode()) for name in FEATURES)
+    """The features' names as a map's keys: the same in every record."""
+    return tuple(_field(1, name.encode()) for name in (*FEATURES, *ADDED))
 
 
-def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_example(serialized: tf.Tensor, *, joints: int) -> dict[str, tf.Tensor]:
     """Reads what `to_example` wrote, inside or outside a `tf.data` pipeline.
 
     Args:
         serialized: () string.
+        joints: How many joints J the skeleton has.
 
     Returns:
-        `encoded` and `filename` () string; `height`, `width` () int64; `points` (16, 2) float32;
-        `labelled` (16,) bool; `center` (2,) float32; `scale` () float32.
+        `encoded`, `filename` and `source` () string; `height`, `width` () int64; `points` (J, 2)
+        float32; `visibility` (J,) int64; `labelled` (J,) bool; `weights` (J,) float32, 0 where not
+        labelled; `center` (2,) float32; `scale` () float32.
     """
     import tensorflow as tf
 
-    return {
-        name: values[0] for name, values in parse_examples(tf.expand_dims(serialized, 0)).items()
-    }
+    parsed = parse_examples(tf.expand_dims(serialized, 0), joints=joints)
+    return {name: values[0] for name, values in parsed.items()}
 
 
-def parse_examples(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_examples(serialized: tf.Tensor, *, joints: int) -> dict[str, tf.Tensor]:
     """`parse_example` of (N,) records at once, in a fraction of the time; N is the first axis."""
     import tensorflow as tf
 
-    joints = len(MPII.joints)
-    shapes: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(FEATURES, ((), tf.int64))
+    def feature(shape: tuple[int, ...], kind: Any, default: Any = None) -> Any:
+        return tf.io.FixedLenFeature(shape, kind, default)
+
+    wanted: dict[str, Any] = dict.fromkeys(FEATURES, feature((), tf.int64))
     for name in ("image/encoded", "image/filename"):
-        shapes[name] = ((), tf.string)
+        wanted[name] = feature((), tf.string)
     for name in ("image/object/center/x", "image/object/center/y", "image/object/scale"):
-        shapes[name] = ((), tf.float32)
-    for name in ("image/object/parts/x", "image/object/parts/y"):
-        shapes[name] = ((joints,), tf.float32)
-    shapes["image/object/parts/v"] = ((joints,), tf.int64)
-    features = tf.io.parse_example(
-        serialized,
-        {name: tf.io.FixedLenFeature(shape, kind) for name, (shape, kind) in shapes.items()},
-    )
-    parts, center = "image/object/parts/", "image/object/center/"
+        wanted[name] = feature((), tf.float32)
+    for name in (PARTS + "x", PARTS + "y"):
+        wanted[name] = feature((joints,), tf.float32)
+    wanted[PARTS + "v"] = feature((joints,), tf.int64)
+    wanted[PARTS + "weight"] = feature((joints,), tf.float32, [1.0] * joints)
+    wanted[OBJECT + "source"] = feature((), tf.string, "")
+    features = tf.io.parse_example(serialized, wanted)
+    center, visibility = OBJECT + "center/", features[PARTS + "v"]
+    labelled = visibility > NOT_LABELLED
     return {
         "encoded": features["image/encoded"],
         "filename": features["image/filename"],
+        "source": features[OBJECT + "source"],
         "height": features["image/height"],
         "width": features["image/width"],
-        "points": tf.stack([features[parts + "x"], features[parts + "y"]], axis=-1),
-        "labelled": features[parts + "v"] > NOT_LABELLED,
+        "points": tf.stack([features[PARTS + "x"], features[PARTS + "y"]], axis=-1),
+        "visibility": visibility,
+        "labelled": labelled,
+        "weights": tf.where(labelled, features[PARTS + "weight"], 0.0),
         "center": tf.stack([features[center + "x"], features[center + "y"]], axis=-1),
-        "scale": features["image/object/scale"],
+        "scale": features[OBJECT + "scale"],
     }
 
 
@@ -160,16 +178,32 @@ def read_example(serialized: bytes) -> Record:
     if missing:
         raise ValueError(f"records of another schema, {missing[0]!r} is missing")
     (height,), (width,) = (_numbers(values, f"image/{side}", 1) for side in ("height", "width"))
-    joints, parts, center = len(MPII.joints), "image/object/parts/", "image/object/center/"
-    points = [_floats(values, parts + axis, joints) for axis in "xy"]
+    joints = len(values[PARTS + "x"]) // 4
+    points = [_floats(values, PARTS + axis, joints) for axis in "xy"]
     person = Person(
         filename=bytes(values["image/filename"]).decode(),
         points=np.stack(points, axis=-1),
-        labelled=np.array(_numbers(values, parts + "v", joints)) > NOT_LABELLED,
-        center=np.concatenate([_floats(values, center + axis, 1) for axis in "xy"]),
-        scale=float(_floats(values, "image/object/scale", 1)[0]),
+        visibility=np.array(_numbers(values, PARTS + "v", joints), np.uint8),
+        center=np.concatenate([_floats(values, OBJECT + "center/" + axis, 1) for axis in "xy"]),
+        scale=float(_floats(values, OBJECT + "scale", 1)[0]),
+        **_added(values, joints),
     )
     return Record(person, bytes(values["image/encoded"]), height, width)
+
+
+def _added(values: dict[str, memoryview], joints: int) -> dict[str, Any]:
+    """A person's fields of the second schema; none for a record of the first."""
+    if not set(ADDED) <= set(values):
+        return {}
+    box, area = (_floats(values, OBJECT + name, count) for name, count in (("box", 4), ("area", 1)))
+    weights = _floats(values, PARTS + "weight", joints)
+    return {
+        "box": None if np.isnan(box).any() else tuple(box.tolist()),
+        "area": None if np.isnan(area[0]) else float(area[0]),
+        "source": bytes(values[OBJECT + "source"]).decode(),
+        "weights": None if (weights == 1).all() else weights,
+        "crowd": bool(_numbers(values, OBJECT + "crowd", 1)[0]),
+    }
 
 
 def _floats(values: dict[str, memoryview], name: str, count: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import re
 import struct
@@ -19,10 +20,15 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.records import Record, masked_checksum, read_example
 from hourglass.media.pictures import decode_picture
 
 SUFFIX = ".tfrecords"
+
+MANIFEST = "manifest.json"
+"""The file beside shards that says what they are."""
+
 HEADER, CHECKSUM = 12, 4
 """Bytes before a record (its length and that one's checksum) and after it."""
 
@@ -73,6 +79,52 @@ def _require_complete(paths: list[str]) -> None:
                 f"{folder or '.'} holds two sets of {split} shards, of {other} and of {total}; "
                 "remove one"
             )
+
+
+def find_skeleton(paths: list[str]) -> Skeleton:
+    """What the joints of shards are, as their manifests say.
+
+    Shards without a manifest, or of one from before there were several skeletons, are MPII's.
+
+    Args:
+        paths: Shards, as `find_shards` gives them.
+
+    Raises:
+        ValueError: If shards of several skeletons are mixed, a manifest cannot be read, or the
+            records have another number of joints.
+    """
+    found: dict[Skeleton, str] = {}
+    for folder in sorted({os.path.dirname(path) for path in paths}):
+        found.setdefault(_manifests_skeleton(Path(folder) / MANIFEST), folder)
+    if len(found) > 1:
+        (one, here), (other, there) = list(found.items())[:2]
+        raise ValueError(
+            f"{here} has skeleton {one.name!r}, {there} has {other.name!r}: shards of one skeleton "
+            "are needed"
+        )
+    (skeleton,) = found
+    for path in paths:
+        with open(path, "rb") as file:
+            for place in _places(path)[:1]:
+                joints = len(read_record(file, place).person.visibility)
+                if joints != len(skeleton.joints):
+                    raise ValueError(
+                        f"{path}: records of {joints} joints, but skeleton {skeleton.name!r} has "
+                        f"{len(skeleton.joints)}; {MANIFEST} beside the shards says which skeleton "
+                        "they are of, copy it along with them"
+                    )
+    return skeleton
+
+
+def _manifests_skeleton(manifest: Path) -> Skeleton:
+    if not manifest.is_file():
+        return MPII
+    try:
+        values = json.loads(manifest.read_text(encoding="utf-8"))
+        stored = values.get("skeleton")
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{manifest}: not a manifest of shards ({error})") from error
+    return MPII if stored is None else Skeleton.from_dict(stored, where=str(manifest))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration, Reliability, reliability
 from hourglass.core.decoding import Refinement
 from hourglass.core.progress import Progress
-from hourglass.core.skeleton import MPII
+from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.people import People, load_people
 from hourglass.data.shards import find_shards, read_records
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
@@ -115,6 +115,7 @@ def evaluate(
         for kind in ((PLAIN, FLIP_TEST) if flip_test else (PLAIN,))
     }
     people = load_people(data)
+    _require_same_joints(runtime.config.skeleton, people.skeleton, model=str(model), data=data)
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in estimators}
     with Progress("evaluating", total=len(people), unit="people") as progress:
         for start, pictures in _picture_batches(data):
@@ -136,6 +137,14 @@ def evaluate(
         calibrated={kind: estimator.calibrated for kind, estimator in estimators.items()},
         scores={kind: _scores(one.points, people) for kind, one in keypoints.items()},
     )
+
+
+def _require_same_joints(found: Skeleton, labelled: Skeleton, *, model: str, data: str) -> None:
+    if found.joints != labelled.joints:
+        raise ValueError(
+            f"{model} finds the {len(found.joints)} joints of {found.name!r}, {data} has labels of "
+            f"{labelled.name!r} ({len(labelled.joints)} joints): score it on its own joints' labels"
+        )
 
 
 def _picture_batches(data: str) -> Iterator[tuple[int, list[np.ndarray]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -76,11 +77,22 @@ def heatmap_loss(choices: TrainConfig) -> HeatmapLoss:
 
 
 def _start_from(path: Path, network: keras.Model, wanted: NetworkConfig) -> None:
-    """Fills a network with a model file's weights, which may be for crops of another size."""
+    """Fills a network with a model file's weights.
+
+    They may be for crops of another size, and for other joints: then the layers that read or write
+    heatmaps keep their random weights, and all others are taken.
+    """
     stored = read_config(path).network
-    if not same_layers(stored, wanted):
+    if not same_layers(dataclasses.replace(stored, joints=wanted.joints), wanted):
         raise ValueError(
             f"{path}: --weights are of another network ({stored}), it must be {wanted}"
         )
-    network.set_weights(load_model(path)[0].get_weights())
-    logger.info(f"starting from the weights of {path}")
+    left = []
+    for layer, other in zip(network.layers, load_model(path)[0].layers, strict=True):
+        values = other.get_weights()
+        if [value.shape for value in values] == [tuple(one.shape) for one in layer.weights]:
+            layer.set_weights(values)
+        else:
+            left.append(layer.name)
+    kept = f", but for {', '.join(left)}: the joints are others" if left else ""
+    logger.info(f"starting from the weights of {path}{kept}")

@@ -15,10 +15,11 @@ import keras
 from loguru import logger
 
 from hourglass.core.config import Config
+from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.mixture import describe, parse_folders, split_pattern
 from hourglass.data.people import load_people
-from hourglass.data.shards import count_people, find_shards, naming_damage
+from hourglass.data.shards import count_people, find_shards, find_skeleton, naming_damage
 from hourglass.modelfiles.keras_file import TrainingState, load_training
 from hourglass.networks.hourglass import last_stack
 from hourglass.training.callbacks.averaging import AverageWeights
@@ -36,6 +37,9 @@ from hourglass.training.devices import Devices, find_devices
 from hourglass.training.feed import pairs, training_feed, validation_feed
 from hourglass.training.metrics import validation_model
 from hourglass.training.model import compiled_network
+
+MOST_NAMED = 20
+"""Joints named in a log line."""
 
 
 class Session:
@@ -55,11 +59,12 @@ class Session:
         self, config: Config, data: str, devices: Devices, *, weights: Path | None = None
     ) -> None:
         _require_divisible(config.train.batch_size, devices)
-        self._config, self._devices, self._weights = config, devices, weights
         folders = parse_folders(data)
         training, validation = (split_pattern(folders, one) for one in ("train", "validation"))
         people = count_people(find_shards(training))
         self._shards = [*find_shards(training), *find_shards(validation)]
+        config = _on_skeleton(config, find_skeleton(self._shards), data)
+        self._config, self._devices, self._weights = config, devices, weights
         self._steps = steps_per_epoch(people, config.train.batch_size, describe(training))
         self._people = load_people(validation)
         self._training, self._validation = training, validation_feed(validation, config)
@@ -168,6 +173,27 @@ class Session:
                 batch_size=choices.batch_size,
             ),
         ]
+
+
+def _on_skeleton(config: Config, skeleton: Skeleton, data: str) -> Config:
+    """The choices with the shards' skeleton in the place of MPII's, which is the default.
+
+    Raises:
+        ValueError: If they are for another skeleton by choice.
+    """
+    if config.skeleton == skeleton:
+        return config
+    if config.skeleton != MPII:
+        raise ValueError(
+            f"{data}: the shards have skeleton {skeleton.name!r} ({len(skeleton.joints)} joints), "
+            f"the configuration is for {config.skeleton.name!r} ({len(config.skeleton.joints)})"
+        )
+    names = ", ".join(skeleton.joints[:MOST_NAMED])
+    more = f" and {len(skeleton.joints) - MOST_NAMED} more" * (len(skeleton.joints) > MOST_NAMED)
+    logger.info(f"skeleton {skeleton.name!r}, {len(skeleton.joints)} joints: {names}{more}")
+    if not skeleton.mirrors and config.augment.flip_probability:
+        logger.info("no left and right joints are known, so no picture is flipped")
+    return config.with_skeleton(skeleton)
 
 
 def _require_divisible(batch_size: int, devices: Devices) -> None:

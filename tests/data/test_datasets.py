@@ -197,7 +197,7 @@ def test_a_labelled_joint_outside_the_crop_has_a_zero_map_and_full_weight(
     points = np.tile(np.array([48, 44], np.float32), (16, 1))
     points[joint] = 48 + 0.43 * 125 + 3, 44
     _, heatmaps, weights = Preprocessor(config, training=False)(
-        record(points=points, labelled=np.ones(16, bool))
+        record(points=points, visibility=np.full(16, 2, np.uint8))
     )
     peaks = heatmaps.numpy().max(axis=(0, 1))
     assert peaks[joint] == 0
@@ -213,7 +213,9 @@ def test_a_validation_crop_is_geometrys_and_never_depends_on_the_keypoints(
     person, picture = dotted_person(0)
     preprocessor = Preprocessor(config, training=False)
     image = preprocessor(record())[0].numpy()
-    moved = preprocessor(record(points=person.points[::-1] + 9, labelled=np.ones(16, bool)))[0]
+    moved = preprocessor(
+        record(points=person.points[::-1] + 9, visibility=np.full(16, 2, np.uint8))
+    )[0]
     np.testing.assert_array_equal(image, moved)
     assert psnr(image, geometry.crop(picture, person.center, person.scale, size=SIZE)) > 35
 

@@ -65,12 +65,12 @@ def test_records_are_read_as_by_tensorflow(shards: Path):
     import tensorflow as tf
 
     for serialized in serialized_records(shards, "train"):
-        ours, theirs = read_example(serialized), parse_example(tf.constant(serialized))
-        for name in ("filename", "points", "labelled", "center", "scale"):
+        ours, theirs = read_example(serialized), parse_example(tf.constant(serialized), joints=16)
+        for name in ("filename", "points", "visibility", "center", "scale", "source"):
             value = getattr(ours.person, name)
             expected = theirs[name].numpy()
             np.testing.assert_array_equal(value.encode() if name == "filename" else value, expected)
-            if name in ("points", "labelled", "center"):
+            if name in ("points", "center"):
                 assert value.dtype == expected.dtype
         assert ours.encoded == theirs["encoded"].numpy()
         assert (ours.height, ours.width) == (theirs["height"].numpy(), theirs["width"].numpy())

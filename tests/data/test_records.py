@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,19 @@ import pytest
 import tensorflow as tf
 
 from hourglass.core.person import Person
-from hourglass.data.records import FEATURES, frame, masked_checksum, parse_example, to_example
+from hourglass.data.records import (
+    ADDED,
+    FEATURES,
+    frame,
+    masked_checksum,
+    parse_example,
+    read_example,
+    to_example,
+)
 
 MakePerson = Callable[..., Person]
+
+parse = functools.partial(parse_example, joints=16)
 
 
 def expected_example(person: Person, encoded: bytes, height: int, width: int) -> tf.train.Example:
@@ -37,28 +49,102 @@ def expected_example(person: Person, encoded: bytes, height: int, width: int) ->
         "image/depth": integers([3]),
         "image/object/parts/x": floats(person.points[:, 0]),
         "image/object/parts/y": floats(person.points[:, 1]),
-        "image/object/parts/v": integers([2 if label else 0 for label in person.labelled]),
+        "image/object/parts/v": integers(person.visibility),
         "image/object/center/x": floats([person.center[0]]),
         "image/object/center/y": floats([person.center[1]]),
         "image/object/scale": floats([person.scale]),
+        "image/object/parts/weight": floats(person.weights),
+        "image/object/box": floats(person.box),
+        "image/object/area": floats([person.area]),
+        "image/object/source": text(person.source.encode()),
+        "image/object/crowd": integers([int(person.crowd)]),
     }
     return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def annotated(person: Person) -> Person:
+    """The person with all that a label file may say of them."""
+    return dataclasses.replace(
+        person,
+        visibility=(np.arange(16) % 3).astype(np.uint8),
+        box=(1.5, -2.0, 30.0, 40.25),
+        area=512.5,
+        source="teachers",
+        weights=np.linspace(0, 1, 16, dtype=np.float32),
+        crowd=True,
+    )
 
 
 # Lengths around those at which a protocol buffer needs another byte for them.
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 16383, 16384, 70_000])
 def test_an_example_is_what_tensorflow_would_make(make_person: MakePerson, length: int):
-    person, encoded = make_person(), bytes(range(256)) * (length // 256 + 1)
+    person, encoded = annotated(make_person()), bytes(range(256)) * (length // 256 + 1)
     encoded = encoded[:length]
     written = to_example(person, encoded=encoded, height=length + 1, width=2 * length + 7)
     read = tf.train.Example.FromString(written)
     assert read == expected_example(person, encoded, length + 1, 2 * length + 7)
 
 
-def test_the_schema_has_eleven_features(make_person: MakePerson):
+def test_the_schemas_features(make_person: MakePerson):
     written = to_example(make_person(), encoded=b"", height=1, width=1)
-    assert set(tf.train.Example.FromString(written).features.feature) == set(FEATURES)
-    assert len(FEATURES) == 11
+    assert set(tf.train.Example.FromString(written).features.feature) == {*FEATURES, *ADDED}
+    assert (len(FEATURES), len(ADDED)) == (11, 5)
+
+
+def test_all_that_is_annotated_comes_back(make_person: MakePerson):
+    person = annotated(make_person())
+    read = read_example(to_example(person, encoded=b"", height=1, width=1)).person
+    for field in dataclasses.fields(Person):
+        np.testing.assert_array_equal(
+            getattr(read, field.name), getattr(person, field.name), err_msg=field.name
+        )
+
+
+def test_what_nobody_annotated_comes_back_as_nothing(make_person: MakePerson):
+    read = read_example(to_example(make_person(), encoded=b"", height=1, width=1)).person
+    assert (read.box, read.area, read.source, read.weights, read.crowd) == (
+        None,
+        None,
+        "",
+        None,
+        False,
+    )
+
+
+def test_records_of_the_first_schema_are_read(make_person: MakePerson):
+    person = annotated(make_person())
+    example = tf.train.Example.FromString(to_example(person, encoded=b"j", height=1, width=1))
+    for name in ADDED:
+        del example.features.feature[name]
+    old = example.SerializeToString()
+    assert read_example(old).person.weights is None
+    np.testing.assert_array_equal(read_example(old).person.visibility, person.visibility)
+    parsed = parse(tf.constant(old))
+    np.testing.assert_array_equal(parsed["weights"], person.labelled)
+    assert parsed["source"] == b""
+
+
+def test_a_joint_without_label_has_no_weight(make_person: MakePerson):
+    person = dataclasses.replace(make_person(), weights=np.full(16, 0.5, np.float32))
+    parsed = parse(tf.constant(to_example(person, encoded=b"", height=1, width=1)))
+    np.testing.assert_array_equal(parsed["weights"], 0.5 * person.labelled)
+    np.testing.assert_array_equal(person.loss_weights, 0.5 * person.labelled)
+
+
+@pytest.mark.parametrize("joints", [1, 4, 17, 200])
+def test_any_number_of_joints(joints: int):
+    rng = np.random.default_rng(joints)
+    person = Person(
+        filename="a.jpg",
+        points=rng.uniform(0, 99, (joints, 2)).astype(np.float32),
+        visibility=np.full(joints, 2, np.uint8),
+        center=np.zeros(2, np.float32),
+        scale=1.0,
+    )
+    written = to_example(person, encoded=b"", height=1, width=1)
+    np.testing.assert_array_equal(read_example(written).person.points, person.points)
+    parsed = parse_example(tf.constant(written), joints=joints)
+    np.testing.assert_array_equal(parsed["points"], person.points)
 
 
 def test_the_same_person_gives_the_same_bytes(make_person: MakePerson):
@@ -73,7 +159,7 @@ def test_the_arrays_precision_does_not_change_the_bytes(make_person: MakePerson)
     wide = make_person(
         points=person.points.astype(np.float64),
         center=person.center.astype(np.float64),
-        labelled=person.labelled.astype(np.int64),
+        visibility=person.visibility.astype(np.int64),
     )
     assert to_example(wide, encoded=b"j", height=3, width=4) == to_example(
         person, encoded=b"j", height=3, width=4
@@ -89,7 +175,7 @@ def test_a_record_round_trip_through_a_tfrecord_file(make_person: MakePerson, tm
             for number, person in enumerate(people)
         )
     )
-    rows = list(tf.data.TFRecordDataset(str(path)).map(parse_example).as_numpy_iterator())
+    rows = list(tf.data.TFRecordDataset(str(path)).map(parse).as_numpy_iterator())
     assert len(rows) == 20
     for number, (person, row) in enumerate(zip(people, rows, strict=True)):
         assert row["encoded"] == b"x" * 50 * number
@@ -106,7 +192,7 @@ def test_parsing_is_the_same_inside_a_dataset(
 ):
     person = make_person(1)
     written = to_example(person, encoded=b"\xff\xd8", height=30, width=40)
-    parsed = both_ways(parse_example, written)
+    parsed = both_ways(parse, written)
     assert parsed["encoded"] == b"\xff\xd8"
     assert (parsed["height"], parsed["width"]) == (30, 40)
     np.testing.assert_array_equal(parsed["points"], person.points)
@@ -114,23 +200,24 @@ def test_parsing_is_the_same_inside_a_dataset(
 
 
 def test_parsed_shapes_and_types(make_person: MakePerson):
-    parsed = parse_example(
-        tf.constant(to_example(make_person(), encoded=b"j", height=30, width=40))
-    )
+    parsed = parse(tf.constant(to_example(make_person(), encoded=b"j", height=30, width=40)))
     assert {name: (value.dtype, tuple(value.shape)) for name, value in parsed.items()} == {
         "encoded": (tf.string, ()),
         "filename": (tf.string, ()),
         "height": (tf.int64, ()),
         "width": (tf.int64, ()),
         "points": (tf.float32, (16, 2)),
+        "source": (tf.string, ()),
+        "visibility": (tf.int64, (16,)),
         "labelled": (tf.bool, (16,)),
+        "weights": (tf.float32, (16,)),
         "center": (tf.float32, (2,)),
         "scale": (tf.float32, ()),
     }
 
 
 def test_parsed_shapes_are_known_inside_a_dataset():
-    dataset = tf.data.Dataset.from_tensors(b"").map(parse_example)
+    dataset = tf.data.Dataset.from_tensors(b"").map(parse)
     assert dataset.element_spec["points"].shape == (16, 2)
     assert dataset.element_spec["labelled"].shape == (16,)
     assert dataset.element_spec["center"].shape == (2,)
@@ -138,14 +225,14 @@ def test_parsed_shapes_are_known_inside_a_dataset():
 
 def test_joints_without_label_keep_their_mark(make_person: MakePerson):
     person = make_person()
-    parsed = parse_example(tf.constant(to_example(person, encoded=b"", height=1, width=1)))
+    parsed = parse(tf.constant(to_example(person, encoded=b"", height=1, width=1)))
     assert not person.labelled.all()
     assert (parsed["points"].numpy()[~person.labelled] == -1).all()
 
 
 def test_a_filename_may_have_any_letters(make_person: MakePerson):
     person = make_person(filename="dir/ünïcode 图.jpg")
-    parsed = parse_example(tf.constant(to_example(person, encoded=b"", height=1, width=1)))
+    parsed = parse(tf.constant(to_example(person, encoded=b"", height=1, width=1)))
     assert parsed["filename"].numpy().decode() == "dir/ünïcode 图.jpg"
 
 
@@ -153,7 +240,7 @@ def test_a_feature_that_is_missing_is_named(make_person: MakePerson):
     example = tf.train.Example.FromString(to_example(make_person(), encoded=b"", height=1, width=1))
     del example.features.feature["image/object/scale"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="image/object/scale"):
-        parse_example(tf.constant(example.SerializeToString()))
+        parse(tf.constant(example.SerializeToString()))
 
 
 @pytest.mark.parametrize("length", [0, 1, 12, 5000])

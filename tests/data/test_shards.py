@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,17 @@ import pytest
 import tensorflow as tf
 
 from hourglass.core.person import Person
+from hourglass.core.skeleton import COCO, MPII, Skeleton
 from hourglass.data.records import frame, to_example
-from hourglass.data.shards import count_people, find_damage, find_shards, naming_damage, shard_name
+from hourglass.data.shards import (
+    MANIFEST,
+    count_people,
+    find_damage,
+    find_shards,
+    find_skeleton,
+    naming_damage,
+    shard_name,
+)
 
 MakePerson = Callable[..., Person]
 
@@ -184,7 +196,8 @@ def test_a_record_with_fewer_joints_is_refused(tmp_path: Path, records: list[byt
     path = tmp_path / "lsp.tfrecords"
     path.write_bytes(frame(example.SerializeToString()))
     with pytest.raises(
-        ValueError, match=rf"^{re.escape(str(path))}: records of another schema .*parts/x"
+        ValueError,
+        match=rf"^{re.escape(str(path))}: records of another schema \(image/object/parts/y has 16 v",
     ):
         count_people([str(path)])
 
@@ -320,3 +333,44 @@ def test_a_record_that_no_crop_can_be_made_of_is_named(
         raise tf.errors.InvalidArgumentError(None, None, "no crop")
     assert str(error.value).startswith(str(path))
     assert str(error.value).endswith("build it again")
+
+
+# The skeleton.
+
+
+def write_manifest(folder: Path, skeleton: Skeleton) -> None:
+    (folder / MANIFEST).write_text(json.dumps({"skeleton": skeleton.to_dict()}))
+
+
+def test_shards_without_a_manifest_are_mpiis(shards: Path):
+    assert find_skeleton(find_shards(f"{shards}/train*")) == MPII
+
+
+def test_the_manifest_names_the_skeleton(shards: Path, tmp_path: Path):
+    other = dataclasses.replace(MPII, name="other")
+    shutil.copytree(shards, tmp_path / "shards")
+    write_manifest(tmp_path / "shards", other)
+    assert find_skeleton(find_shards(f"{tmp_path}/shards/train*")) == other
+
+
+def test_records_of_other_joints_than_the_manifests_are_refused(shards: Path, tmp_path: Path):
+    shutil.copytree(shards, tmp_path / "shards")
+    write_manifest(tmp_path / "shards", COCO)
+    with pytest.raises(ValueError, match=r"records of 16 joints, but skeleton 'coco' has 17; mani"):
+        find_skeleton(find_shards(f"{tmp_path}/shards/train*"))
+
+
+def test_shards_of_two_skeletons_are_not_mixed(shards: Path, tmp_path: Path):
+    for name in ("one", "two"):
+        shutil.copytree(shards, tmp_path / name)
+        write_manifest(tmp_path / name, dataclasses.replace(MPII, name=name))
+    with pytest.raises(ValueError, match="shards of one skeleton are needed"):
+        find_skeleton(find_shards(f"{tmp_path}/*/train*"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"skeleton": {"name": "x"}}'])
+def test_a_damaged_manifest_is_named(shards: Path, tmp_path: Path, text: str):
+    shutil.copytree(shards, tmp_path / "shards")
+    (tmp_path / "shards" / MANIFEST).write_text(text)
+    with pytest.raises(ValueError, match=MANIFEST):
+        find_skeleton(find_shards(f"{tmp_path}/shards/train*"))

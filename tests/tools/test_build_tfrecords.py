@@ -25,6 +25,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -433,7 +434,7 @@ def test_other_pictures_become_rgb_jpegs_of_quality_95(built: Path, name: str):
 def test_the_pipelines_reader_reads_them(built: Path):
     paths = find_shards(str(built / "train*"))
     assert count_people(paths) == TRAIN
-    for row in tf.data.TFRecordDataset(paths).map(parse_example):
+    for row in tf.data.TFRecordDataset(paths).map(partial(parse_example, joints=16)):
         image = tf.io.decode_jpeg(row["encoded"])
         assert image.shape == (row["height"], row["width"], 3)
         assert row["labelled"].numpy().sum() == 15
@@ -1218,7 +1219,9 @@ def both_stores(spacious: Source, tmp_path_factory: pytest.TempPathFactory) -> d
 
 
 def stored_people(folder: Path) -> dict[str, dict[str, Any]]:
-    rows = tf.data.TFRecordDataset(find_shards(str(folder / "train*"))).map(parse_example)
+    rows = tf.data.TFRecordDataset(find_shards(str(folder / "train*"))).map(
+        partial(parse_example, joints=16)
+    )
     return {row["filename"].decode(): row for row in rows.as_numpy_iterator()}
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from loguru import logger
@@ -23,6 +24,7 @@ from loguru import logger
 from hourglass.core.files import TEMPORARY, publish
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
+from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.building import cluster
 from hourglass.data.building.manifest import (
     MANIFEST,
@@ -100,16 +102,19 @@ def build(
     people = {split: read_people(path) for split, path in find_annotations(annotations).items()}
     signatures = _picture_signatures(images, people)
     _make_writable(output)
+    skeleton = MPII
+    made_from: Any = {"skeleton": skeleton, "store": store, "signatures": signatures}
     counts = {"train": train_shards, "validation": val_shards}
     plans = [
         plan
         for split, group in people.items()
-        for plan in _plan(split, group, counts[split], seed, store, signatures)
+        for plan in _plan(split, group, counts[split], seed, made_from)
     ]
     last = read_manifest(output)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
-        source=_source_hash([one for group in people.values() for one in group], store, signatures),
+        source=_source_hash([one for group in people.values() for one in group], **made_from),
+        skeleton=skeleton.to_dict(),
         people={split: len(group) for split, group in people.items()},
         bad_pictures=_known_bad(images, signatures, last),
         shards={},
@@ -160,13 +165,18 @@ def _picture_signature(path: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _source_hash(people: Iterable[Person], store: str, signatures: dict[str, str]) -> str:
+def _source_hash(
+    people: Iterable[Person], skeleton: Skeleton, store: str, signatures: dict[str, str]
+) -> str:
     kept = "" if store == "whole" else f" {store} {REACH}"
-    digest = hashlib.sha256(f"schema {SCHEMA_VERSION}{kept}".encode())
+    digest = hashlib.sha256(f"schema {SCHEMA_VERSION}{kept} {skeleton.to_dict()}".encode())
     for person in people:
-        digest.update(f"{person.filename}\n{signatures[person.filename]}\n".encode())
-        digest.update(person.points.tobytes() + person.labelled.tobytes())
+        about = (person.filename, signatures[person.filename], person.box, person.area)
+        digest.update(f"{about} {person.source} {person.crowd}\n".encode())
+        digest.update(person.points.tobytes() + person.visibility.tobytes())
         digest.update(person.center.tobytes() + np.float64(person.scale).tobytes())
+        if person.weights is not None:
+            digest.update(person.weights.tobytes())
     return digest.hexdigest()
 
 
@@ -175,10 +185,12 @@ def _plan(
     people: list[Person],
     shards: int,
     seed: int,
-    store: str,
-    signatures: dict[str, str],
+    made_from: Any,
 ) -> list[Plan]:
-    """Shuffles the people and deals them out to shards of equal size ±1, bad pictures counted."""
+    """Shuffles the people and deals them out to shards of equal size ±1, bad pictures counted.
+
+    `made_from` is what `_source_hash` needs besides the people.
+    """
     if shards > len(people):
         logger.warning(f"{shards} {split} shards for {len(people)} people: making {len(people)}")
         shards = len(people)
@@ -187,7 +199,8 @@ def _plan(
     for number, members in enumerate(np.array_split(order, shards), start=1):
         chosen = _by_picture([people[index] for index in members])
         name = shard_name(split, number, shards)
-        plans.append(Plan(name, chosen, store, _source_hash(chosen, store, signatures)))
+        source = _source_hash(chosen, **made_from)
+        plans.append(Plan(name, chosen, made_from["store"], source))
     return plans
 
 

@@ -9,13 +9,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
 from hourglass.core.files import publish, write_aside
 from hourglass.data.records import SCHEMA_VERSION
+from hourglass.data.shards import MANIFEST
 
-MANIFEST = "manifest.json"
 READ_SIZE = 2**20
 
 
@@ -45,6 +46,7 @@ class Manifest:
     Attributes:
         schema_version: `records.SCHEMA_VERSION` of all shards.
         source: SHA-256 over the annotations and the pictures' sizes and times.
+        skeleton: `Skeleton.to_dict` of what the joints are.
         people: Number of people that the annotations hold, per split.
         bad_pictures: Reason for each picture that cannot be used.
         shards: Finished shards by name.
@@ -52,6 +54,7 @@ class Manifest:
 
     schema_version: int
     source: str
+    skeleton: dict[str, Any]
     people: dict[str, int]
     bad_pictures: dict[str, str]
     shards: dict[str, Shard]

@@ -57,4 +57,7 @@ def moved(person: Person, region: Region) -> Person:
     """The person in pixels of `region` instead of the picture's; rows without label stay."""
     corner = np.array([region.left, region.top], np.float32)
     points = np.where(person.labelled[:, None], person.points - corner, person.points)
-    return dataclasses.replace(person, points=points, center=person.center - corner)
+    box = person.box
+    if box:
+        box = (box[0] - region.left, box[1] - region.top, box[2], box[3])
+    return dataclasses.replace(person, points=points, center=person.center - corner, box=box)

@@ -6,6 +6,7 @@ however large the shard is.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -44,17 +45,15 @@ class Plan:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as columns: arrays of each person take most of the time to hand a task out."""
-        people = self.people
-        return _unpickled, (
-            self.name,
-            self.store,
-            self.source,
-            [person.filename for person in people],
-            np.array([person.points for person in people]),
-            np.array([person.labelled for person in people]),
-            np.array([person.center for person in people]),
-            [person.scale for person in people],
-        )
+        names = [field.name for field in dataclasses.fields(Person)]
+        columns = [_column([getattr(person, name) for person in self.people]) for name in names]
+        return _unpickled, (self.name, self.store, self.source, *columns)
+
+
+def _column(values: list[Any]) -> Any:
+    """One field of many people: one array, if each has an array."""
+    arrays = all(isinstance(value, np.ndarray) for value in values)
+    return np.array(values) if arrays else values
 
 
 def _unpickled(name: str, store: str, source: str, *columns: Any) -> Plan:

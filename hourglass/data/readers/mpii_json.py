@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hourglass.core.person import Person
+from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MPII
 
 FIRST_PIXEL = 1.0
@@ -118,7 +118,8 @@ def _to_people(
     points = np.where(labelled[..., None], joints - FIRST_PIXEL, MISSING).astype(np.float32)
     center = center - FIRST_PIXEL
     center[:, 1] += CENTER_SHIFT * scale
-    rows = zip(images, points, labelled, center.astype(np.float32), scale.tolist(), strict=True)
+    visibility = np.where(labelled, VISIBLE, NOT_LABELLED).astype(np.uint8)
+    rows = zip(images, points, visibility, center.astype(np.float32), scale.tolist(), strict=True)
     return [Person(*row) for row in rows]
 
 

@@ -21,7 +21,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.geometry import apply_affine, crop_matrix, from_grid
 from hourglass.core.pose import Pose
-from hourglass.core.skeleton import MPII
+from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.people import People
 from hourglass.media.drawing import draw_heatmaps, draw_pose
 from hourglass.training.callbacks.names import Logs
@@ -70,11 +70,14 @@ class Board(keras.callbacks.Callback):
         matrices = crop_matrix(people.center[:count], people.scale[:count], size=input_size)
         self._labels = apply_affine(matrices, people.points[:count])
         self._labelled = people.labelled[:count]
+        self._skeleton = people.skeleton
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         found = self._heatmaps.predict(self._batches, batch_size=self._batch_size, verbose=0)
         heatmaps = np.asarray(found)[: len(self._crops)]
-        panels = draw_panels(self._crops, heatmaps, self._labels, self._labelled)
+        panels = draw_panels(
+            self._crops, heatmaps, self._labels, self._labelled, skeleton=self._skeleton
+        )
         summary = Summary()
         for name, value in (logs or {}).items():
             summary.MergeFrom(scalar_pb(_board_name(name), value))
@@ -108,15 +111,21 @@ def _board_name(name: str) -> str:
 
 
 def draw_panels(
-    crops: np.ndarray, heatmaps: np.ndarray, labels: np.ndarray, labelled: np.ndarray
+    crops: np.ndarray,
+    heatmaps: np.ndarray,
+    labels: np.ndarray,
+    labelled: np.ndarray,
+    *,
+    skeleton: Skeleton = MPII,
 ) -> np.ndarray:
     """One row per person: labelled skeleton, predicted skeleton, heatmaps.
 
     Args:
         crops: (N, S, S, 3) uint8.
-        heatmaps: (N, S/4, S/4, 16) float.
-        labels: (N, 16, 2) crop px.
-        labelled: (N, 16) bool.
+        heatmaps: (N, S/4, S/4, J) float.
+        labels: (N, J, 2) crop px.
+        labelled: (N, J) bool.
+        skeleton: Names the J joints.
 
     Returns:
         (N, 256, 768, 3) uint8.
@@ -128,12 +137,13 @@ def draw_panels(
         large = cv2.resize(crop, (PICTURE_SIDE, PICTURE_SIDE), interpolation=cv2.INTER_LINEAR)
         poses = [(labels[person], labelled[person]), (from_grid(cells[person]), scores[person])]
         panels = [
-            draw_pose(large, _pose(from_grid(points, zoom), shown)) for points, shown in poses
+            draw_pose(large, _pose(from_grid(points, zoom), shown, skeleton))
+            for points, shown in poses
         ]
         rows.append(np.hstack([*panels, draw_heatmaps(large, heatmaps[person])]))
     return np.stack(rows)
 
 
-def _pose(points: np.ndarray, scores: np.ndarray) -> Pose:
+def _pose(points: np.ndarray, scores: np.ndarray, skeleton: Skeleton) -> Pose:
     box = (0.0, 0.0, float(PICTURE_SIDE), float(PICTURE_SIDE))
-    return Pose(points.astype(np.float32), scores.astype(np.float32), MPII, box)
+    return Pose(points.astype(np.float32), scores.astype(np.float32), skeleton, box)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hourglass.core.skeleton import MPII
 from hourglass.data.building.manifest import (
     MANIFEST,
     Manifest,
@@ -28,6 +29,7 @@ SHARD = Shard(
 WRITTEN = Manifest(
     schema_version=SCHEMA_VERSION,
     source="def",
+    skeleton=MPII.to_dict(),
     people={"train": 4, "validation": 1},
     bad_pictures={"é.jpg": "é.jpg: picture is empty (0 bytes)"},
     shards={SHARD.name: SHARD},

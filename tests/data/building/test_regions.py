@@ -22,7 +22,7 @@ def make_person(x: float, y: float, scale: float) -> Person:
     return Person(
         filename="a.jpg",
         points=np.where(labelled[:, None], points, -1).astype(np.float32),
-        labelled=labelled,
+        visibility=2 * labelled.astype(np.uint8),
         center=np.array([x, y], np.float32),
         scale=scale,
     )

@@ -37,7 +37,7 @@ def test_a_plan_travels_unchanged(plan: Plan):
     assert (arrived.name, arrived.store, arrived.source) == (PLAN_NAME, "whole", "source")
     for before, after in zip(plan.people, arrived.people, strict=True):
         assert (after.filename, after.scale) == (before.filename, before.scale)
-        for field in ("points", "labelled", "center"):
+        for field in ("points", "visibility", "center"):
             one, other = getattr(before, field), getattr(after, field)
             np.testing.assert_array_equal(one, other)
             assert one.dtype == other.dtype
