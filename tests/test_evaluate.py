@@ -182,7 +182,8 @@ def test_validation_while_training_agrees_with_evaluate(people_folder: Path, tmp
     save_model(tmp_path / "best.keras", plain, config)
     people = load_people(pattern)
     dataset = validation_dataset(pattern, config)
-    validate = Validate(validation_model(network, loss), dataset, people, input_size=64)
+    pairs = dataset.map(lambda image, heatmaps, _: ((image, heatmaps),))
+    validate = Validate(validation_model(network, loss), lambda: pairs, people, input_size=64)
     logs: dict[str, float] = {}
     validate.on_epoch_end(0, logs)
     scores = evaluate(pattern, tmp_path / "best.keras", refine="quarter").scores["plain"]

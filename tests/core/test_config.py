@@ -329,7 +329,10 @@ def test_a_wrong_skeleton_in_a_configuration_is_named():
 def test_one_choice_is_replaced():
     config = preset("lite").replace("train.epochs", 9).replace("augment.rotation", 20)
     assert (config.train.epochs, config.augment.rotation) == (9, 20)
-    assert config.replace("train.epochs", 60).replace("augment.rotation", 30.0) == preset("lite")
+    lite = preset("lite")
+    config = config.replace("train.epochs", lite.train.epochs)
+    config = config.replace("augment.rotation", lite.augment.rotation)
+    assert config == lite
     assert config.replace("skeleton", COCO) == config.with_skeleton(COCO)
 
 

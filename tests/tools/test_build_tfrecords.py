@@ -349,6 +349,11 @@ KINDS = {
     "image/object/center/x": ("float_list", 1),
     "image/object/center/y": ("float_list", 1),
     "image/object/scale": ("float_list", 1),
+    "image/object/parts/weight": ("float_list", 16),
+    "image/object/box": ("float_list", 4),
+    "image/object/area": ("float_list", 1),
+    "image/object/source": ("bytes_list", 1),
+    "image/object/crowd": ("int64_list", 1),
 }
 
 
@@ -443,7 +448,9 @@ def test_the_pipelines_reader_reads_them(built: Path):
 
 def test_the_manifest_says_what_is_there(built: Path):
     manifest = read_manifest(built)
-    assert set(manifest) == {"schema_version", "source", "people", "bad_pictures", "shards"}
+    parts = {"schema_version", "source", "skeleton", "people", "bad_pictures", "shards"}
+    assert set(manifest) == parts
+    assert manifest["skeleton"]["name"] == "mpii"
     assert manifest["schema_version"] == SCHEMA_VERSION
     assert manifest["people"] == {"train": TRAIN, "validation": VALIDATION}
     assert manifest["bad_pictures"] == {}
