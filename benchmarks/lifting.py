@@ -19,7 +19,13 @@ from hourglass.console import PATH, command, quiet_stderr
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import Skeleton
 from hourglass.lifting.body import ABOUT_PELVIS, BODY, SEEN, normalised, seen_joints
-from hourglass.lifting.cameras import Detector, random_detections, random_views
+from hourglass.lifting.cameras import (
+    Detector,
+    fit_errors,
+    person_size,
+    random_detections,
+    random_views,
+)
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.mocap import load_clips, split
 from hourglass.lifting.runtimes import load_runtime
@@ -49,6 +55,9 @@ MISSING, NOISE = (0, 2, 5), (0, 5, 10, 20)
 
 TIMED_RUNS = 300
 
+MOST_PEOPLE = 300
+"""That the 2D network is run on."""
+
 Lift = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -58,6 +67,7 @@ Lift = Callable[[np.ndarray, np.ndarray], np.ndarray]
 @click.option("--hold-out", multiple=True, metavar="SUBJECT", help="As it was trained.")
 @click.option("--other", type=PATH, multiple=True, help="Other motion to score, whole.")
 @click.option("--humaneva", type=PATH, help="HumanEva's poses and real projections, .npz.")
+@click.option("--shards", metavar="GLOB", help="Labelled people: how the 2D network errs.")
 @command
 def main(
     data: tuple[Path, ...],
@@ -65,6 +75,7 @@ def main(
     hold_out: tuple[str, ...],
     other: tuple[Path, ...],
     humaneva: Path | None,
+    shards: str | None,
 ) -> None:
     """Scores every network of a folder, with the mean pose and the nearest neighbour beside."""
     files = sorted(models.glob("*.npz"))
@@ -92,6 +103,8 @@ def main(
     if humaneva:
         click.echo("\nHumanEva, real cameras, given 2D\n" + _real(humaneva, lifters))
     click.echo("\n" + _speed(files))
+    if shards:
+        click.echo("\n" + _errors(shards))
 
 
 def _of(clips: list) -> tuple[np.ndarray, list[str]]:
@@ -181,6 +194,27 @@ def _real(path: Path, lifters: dict[str, Lift]) -> str:
         rows.append((action, [one.per_action[action][1] for one in scores]))
     lines += [f"{title:<16}" + "".join(f"{x:>12.1f}" for x in errors) for title, errors in rows]
     return "\n".join(lines)
+
+
+def _errors(shards: str) -> str:
+    """How far the shipped 2D network's joints lie off on labelled people."""
+    with quiet_stderr():
+        from hourglass.data.people import load_people
+        from hourglass.inference.estimator import PoseEstimator
+        from hourglass.scoring.evaluation import load_pictures
+    people = load_people(shards)
+    chosen = range(min(len(people), MOST_PEOPLE))
+    with quiet_stderr():
+        points, _ = PoseEstimator.load().predict_crops(
+            load_pictures(shards, chosen), people.center[chosen], people.scale[chosen]
+        )
+    true, labelled = people.points[chosen], people.labelled[chosen]
+    distances = np.linalg.norm(points - true, axis=-1) / person_size(true, labelled)[:, None]
+    near, share, far = fit_errors(distances[labelled])
+    return (
+        f"2D network on {len(chosen)} people, in lengths of the person: usual error {near:.3f}, "
+        f"far off {share:.3f} of the joints by {far:.3f}"
+    )
 
 
 def _speed(files: list[Path]) -> str:

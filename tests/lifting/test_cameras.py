@@ -10,6 +10,7 @@ from hourglass.lifting.cameras import (
     PICTURE,
     CameraRange,
     Detector,
+    fit_errors,
     person_size,
     project,
     random_detections,
@@ -102,3 +103,10 @@ def test_two_joints_are_always_left(standing: np.ndarray) -> None:
         np.random.default_rng(0), pixels, detector=Detector(missing=0.97, cut=1)
     )
     assert known.sum(axis=1).min() >= 2
+
+
+def test_errors_of_two_kinds_are_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    sigma = np.where(rng.random(20_000) < 0.2, 0.5, 0.04)
+    distances = np.linalg.norm(rng.normal(size=(20_000, 2)) * sigma[:, None], axis=1)
+    assert fit_errors(distances) == pytest.approx((0.04, 0.2, 0.5), rel=0.05)
