@@ -13,6 +13,8 @@ import click
 
 from hourglass.console import command, flip_test_option, model_option, quiet_stderr
 from hourglass.inference.estimator import PoseEstimator, default_model
+from hourglass.lifting.estimator import Lifter
+from hourglass.lifting.passes import lift_text
 from hourglass.web.server import make_app
 
 LOOPBACK, PORT = "127.0.0.1", 8000
@@ -56,8 +58,10 @@ def main(model: Path | None, flip_test: bool, host: str, port: int) -> None:
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)
+    lifter = Lifter.load()
     click.echo(f"http://{host}:{port} shows poses by {model}; Ctrl-C ends it")
-    uvicorn.run(make_app(estimator), host=host, port=port, log_level="warning")
+    app = make_app(estimator, lambda text: lift_text(text, lifter))
+    uvicorn.run(app, host=host, port=port, log_level="warning")
 
 
 if __name__ == "__main__":

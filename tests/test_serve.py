@@ -54,6 +54,22 @@ def encoded(picture: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
 # What the server answers.
 
 
+def test_joints_are_lifted_if_there_is_a_lifter(dot_finder: Runtime, client: Any):
+    from starlette.testclient import TestClient
+
+    def lift(text: str) -> str:
+        if text != "joints":
+            raise ValueError("no joints")
+        return "[1]"
+
+    lifting = TestClient(make_app(PoseEstimator(dot_finder), lift))
+    assert lifting.post("/space", content="joints").json() == [1]
+    refused = lifting.post("/space", content="other")
+    assert (refused.status_code, refused.json()["error"]) == (422, "no joints")
+    assert client.post("/space", content="joints").status_code == 404
+    assert "POST" in client.get("/space.js").text
+
+
 def test_a_pose_is_what_the_command_line_writes(
     client: Any,
     png: bytes,

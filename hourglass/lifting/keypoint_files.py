@@ -52,25 +52,34 @@ def read_keypoints(path: Path) -> list[Found]:
     """
     if path.is_dir():
         files = sorted(path.glob(f"*{OPENPOSE_ENDING}"))
-        frames = [_parse(_load(file), str(file)) for file in files]
+        frames = [parse_keypoints(_text(file), where=str(file)) for file in files]
         return [
             Found(str(path), 0, 0, one.poses, frame=number)
             for number, found in enumerate(frames)
             for one in found
         ]
-    return _parse(_load(path), str(path))
+    return parse_keypoints(_text(path), where=str(path))
 
 
-def _load(path: Path) -> Any:
+def _text(path: Path) -> str:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: no JSON ({error})") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no text ({error})") from error
 
 
-def _parse(content: Any, where: str) -> list[Found]:
+def parse_keypoints(text: str, *, where: str) -> list[Found]:
+    """The people in the text of a file of joints.
+
+    Raises:
+        ValueError: As `read_keypoints`; names `where`.
+    """
+    try:
+        content = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{where}: no JSON ({error})") from error
     try:
         if isinstance(content, dict) and "people" in content and "image" not in content:
             return [Found(where, 0, 0, _openpose(content["people"], where))]

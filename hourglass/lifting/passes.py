@@ -14,9 +14,9 @@ from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.pipeline import AHEAD, Failed, Locate, Seen, Writer, see_film, see_pictures
 from hourglass.inference.tracking import OneEuroFilter
 from hourglass.lifting.estimator import Body, Lifter
-from hourglass.lifting.keypoint_files import read_keypoints
+from hourglass.lifting.keypoint_files import parse_keypoints, read_keypoints
 from hourglass.lifting.panels import SIZE, draw_panels
-from hourglass.lifting.results import Lifted
+from hourglass.lifting.results import Lifted, to_json
 from hourglass.media.film_writer import FilmWriter
 from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
@@ -52,6 +52,16 @@ def lift_files(paths: Sequence[Path], lifter: Lifter) -> tuple[list[Lifted], lis
             failures += _refusals(f"{one.image}{frame}", one, bodies, lifter)
             lifted.append(Lifted(one, bodies))
     return lifted, failures
+
+
+def lift_text(text: str, lifter: Lifter) -> str:
+    """JSON of people's joints, as `read_keypoints` takes it, to JSON of them in three dimensions.
+
+    Raises:
+        ValueError: If it is no such text.
+    """
+    found = parse_keypoints(text, where="joints")
+    return to_json([Lifted(one, lifter.bodies(one.poses)) for one in found])
 
 
 def _refusals(where: str, found: Found, bodies: Sequence[Body | None], lifter: Lifter) -> list[str]:

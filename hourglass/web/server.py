@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 PAGE = Path(__file__).resolve().parent / "page" / "index.html"
+SPACE = PAGE.with_name("space.js")
 
 LARGEST_UPLOAD = 25 * 2**20
 """Bytes of a picture that are taken: more than cameras write."""
 
-TOO_LARGE, NO_PICTURE, UNUSABLE = 413, 415, 422
+NOT_HERE, TOO_LARGE, NO_PICTURE, UNUSABLE = 404, 413, 415, 422
 """HTTP's answers to what cannot be looked at."""
 
 UNNAMED = "picture"
@@ -44,11 +46,15 @@ def find_pose(data: bytes, estimator: PoseEstimator, *, name: str, box: Box | No
     return Found(name, width, height, estimator.poses([picture], [box or whole(picture)]))
 
 
-def make_app(estimator: PoseEstimator) -> Starlette:
+def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None) -> Starlette:
     """The web application: `GET /`, `GET /skeleton`, and `POST /pose` of a picture's bytes.
+
+    With `lift` also `POST /space`, of the text that `/pose` answered.
 
     Args:
         estimator: The network, which requests run in turn.
+        lift: From JSON of people's joints to JSON of them in three dimensions; may refuse with a
+            `ValueError`.
     """
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -86,8 +92,23 @@ def make_app(estimator: PoseEstimator) -> Starlette:
             return refusal(UNUSABLE, str(error))
         return Response(to_json([found]), media_type="application/json")
 
+    async def space_script(request: Request) -> Response:
+        return Response(SPACE.read_text(encoding="utf-8"), media_type="text/javascript")
+
+    async def space(request: Request) -> Response:
+        data = await _body(request)
+        if lift is None or data is None:
+            return refusal(NOT_HERE if lift is None else TOO_LARGE, "joints cannot be lifted")
+        try:
+            text = await run_in_threadpool(lift, data.decode("utf-8", "replace"))
+        except ValueError as error:
+            return refusal(UNUSABLE, str(error))
+        return Response(text, media_type="application/json")
+
     routes = [
         Route("/", page),
+        Route("/space.js", space_script),
+        Route("/space", space, methods=["POST"]),
         Route("/skeleton", skeleton),
         Route("/pose", pose, methods=["POST"]),
     ]
