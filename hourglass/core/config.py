@@ -115,6 +115,21 @@ def same_layers(one: NetworkConfig, other: NetworkConfig) -> bool:
     return layers[0] == layers[1]
 
 
+def parse_weights(text: str) -> dict[str, float] | None:
+    """Weights by name, of a text such as `mpii=2,teachers=0.5`; None if it is no such text."""
+    weights = {}
+    for part in filter(None, text.split(",")):
+        name, equals, number = part.strip().rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            return None
+        if not (equals and name and math.isfinite(weight) and weight >= 0) or name in weights:
+            return None
+        weights[name] = weight
+    return weights
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """How records become targets and batches.
@@ -124,15 +139,24 @@ class DataConfig:
         shuffle_buffer: Encoded records held for shuffling.
         read_shards: Shards read side by side.
         refine: How the network's heatmaps are decoded, `quarter`, `dark` or `none`.
+        source_weights: What joints count in the loss by their label source, such as
+            `mpii=2,teachers=0.5`; 1 for a source that is not named.
     """
 
     sigma: float = 1.0
     shuffle_buffer: int = 2048
     read_shards: int = 16
     refine: str = "quarter"
+    source_weights: str = ""
 
     def __post_init__(self) -> None:
         _require_types(self)
+        _require(
+            parse_weights(self.source_weights) is not None,
+            self,
+            "source_weights",
+            "SOURCE=NUMBER, with commas between several, no number below 0",
+        )
         _require(self.sigma > 0, self, "sigma", "above 0 heatmap px")
         _require(self.shuffle_buffer >= 1, self, "shuffle_buffer", "1 record or more")
         _require(self.read_shards >= 1, self, "read_shards", "1 shard or more")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from hourglass.core.config import STRIDE, Config
+from hourglass.core.config import STRIDE, Config, parse_weights
 from hourglass.core.geometry import (
     apply_affine,
     pixels_per_crop_pixel,
@@ -45,6 +45,7 @@ class Labels(NamedTuple):
         weights: (N, J) float32, what each joint counts in the loss, 0 for one without label.
         height: (N,) int, the pictures' heights, px.
         width: (N,) int, their widths, px.
+        source: (N,) str or UTF-8 bytes, whose labels they are.
     """
 
     center: np.ndarray
@@ -53,6 +54,7 @@ class Labels(NamedTuple):
     weights: np.ndarray
     height: np.ndarray
     width: np.ndarray
+    source: np.ndarray
 
 
 class Plan(NamedTuple):
@@ -105,13 +107,14 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
         seed: (2,) int, decides the augmentation of the whole block; None: each crop is exactly the
             person's ROI.
     """
-    center, scale, points, weights, height, width = labels
+    center, scale, points, weights, height, width, source = labels
     size, people = config.network.input_size, len(scale)
     if seed is None:
         matrix = augment.crop_matrices(center, scale, size=size)
         look = unchanged(people)
     else:
         choices, rng = config.augment, np.random.default_rng(seed)
+        weights = weights * factors(source, config.data.source_weights)[:, None]
         extra = np.random.default_rng([*np.asarray(seed).tolist(), EXTRA])
         center, scale, points, height = augment.random_half_body(
             center, scale, points, weights > 0, height, probability=choices.half_body, rng=extra
@@ -130,6 +133,13 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
     cells = to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32)
     decoding = plan_decoding(matrix, np.stack([height, width], axis=-1), size=size)
     return Plan(*decoding, *look, cells=cells, weights=weights)
+
+
+def factors(source: np.ndarray, weights: str) -> np.ndarray:
+    """What N people's labels count, (N,) float32, by their sources and `DataConfig`'s text."""
+    known = parse_weights(weights) or {}
+    names = (one.decode() if isinstance(one, bytes) else str(one) for one in source)
+    return np.array([known.get(name, 1.0) for name in names], np.float32)
 
 
 def unchanged(people: int) -> Look:

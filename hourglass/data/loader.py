@@ -370,6 +370,7 @@ def make_batch(
         weights=np.stack([person.loss_weights for person in persons]),
         height=np.array([record.height for record in records]),
         width=np.array([record.width for record in records]),
+        source=np.array([person.source for person in persons]),
     )
     plan = crops.plan(labels, config, seed=seed)
     for row, (place, record) in enumerate(zip(places, records, strict=True)):

@@ -19,6 +19,7 @@ from hourglass.core.config import (
     TrainConfig,
     from_json,
     parse_choice,
+    parse_weights,
     preset,
     to_json,
 )
@@ -65,6 +66,15 @@ REFUSED = [
             *("style", "grey", "blur", "jpeg"),
         )
         for value in (-0.1, 1.1)
+    ),
+    *(
+        (
+            DataConfig,
+            "source_weights",
+            value,
+            "SOURCE=NUMBER, with commas between several, no number below 0",
+        )
+        for value in ("mpii", "=2", "mpii=", "mpii=-1", "mpii=nan", "mpii=x", "a=1,a=2")
     ),
     (TrainConfig, "epochs", 0, "1 or more"),
     (TrainConfig, "batch_size", 0, "1 or more"),
@@ -186,6 +196,18 @@ def test_the_lite_preset_has_a_pretrained_encoder():
     assert {preset(name).network.encoder for name in PRESETS if name != "lite"} == {"none"}
 
 
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("", {}),
+        ("teachers=0.5", {"teachers": 0.5}),
+        ("mpii=2, a=b=0,", {"mpii": 2.0, "a=b": 0.0}),
+    ],
+)
+def test_weights_of_sources_are_read(text: str, weights: dict[str, float]):
+    assert parse_weights(DataConfig(source_weights=text).source_weights) == weights
+
+
 def test_an_unknown_preset_lists_the_known_ones():
     with pytest.raises(
         ValueError, match=rf"no preset is called 'hg3'; there are {', '.join(PRESETS)}$"
@@ -201,7 +223,9 @@ def test_a_preset_comes_back_from_json_unchanged(name: str):
 def test_every_changed_value_comes_back_from_json():
     config = Config(
         NetworkConfig(stacks=3, channels=12, depth=3, input_size=96, joints=5, encoder="lite1"),
-        DataConfig(sigma=1.7, shuffle_buffer=3, read_shards=2, refine="dark"),
+        DataConfig(
+            sigma=1.7, shuffle_buffer=3, read_shards=2, refine="dark", source_weights="mpii=2"
+        ),
         AugmentConfig(
             scale=0.1,
             rotation=0.2,

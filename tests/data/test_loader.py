@@ -14,7 +14,7 @@ from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainCon
 from hourglass.data.batches import InputClock
 from hourglass.data.loader import Batches, make_batch, training_batches, validation_batches
 from hourglass.data.people import load_people
-from hourglass.data.records import frame, parse_example, read_example
+from hourglass.data.records import frame, parse_example, read_example, to_example
 from hourglass.data.shards import find_records, find_shards, shard_name
 
 SIZE = 64
@@ -231,3 +231,39 @@ def test_a_bad_picture_is_named(
 def test_a_record_of_another_schema_is_refused(serialized: bytes, problem: str):
     with pytest.raises(ValueError, match=f"records of another schema{problem}"):
         read_example(serialized)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, dotted_person: Any, to_jpeg_bytes: Any) -> Path:
+    """Four people of two sources, whose joints count 0.5."""
+    folder = tmp_path_factory.mktemp("mixed")
+    with (folder / shard_name("train", 1, 1)).open("wb") as file:
+        for number in range(4):
+            person, picture = dotted_person(
+                number,
+                source="teachers" if number % 2 else "mpii",
+                weights=np.full(16, 0.5, np.float32),
+            )
+            encoded, (height, width) = to_jpeg_bytes(picture), picture.shape[:2]
+            file.write(frame(to_example(person, encoded=encoded, height=height, width=width)))
+    return folder
+
+
+@pytest.mark.parametrize("way", ["loader", "tf.data"])
+def test_sources_count_in_training_as_they_are_told(mixed: Path, config: Config, way: str):
+    from hourglass.data.datasets import training_dataset, validation_dataset
+
+    makers: tuple[Any, Any] = (training_batches, validation_batches)
+    if way == "tf.data":
+        makers = training_dataset, validation_dataset
+    weighed = config.replace("data.source_weights", "teachers=0.3,mpii=4")
+    ((_, _, weights),) = (
+        tuple(map(np.asarray, one)) for one in makers[0](f"{mixed}/train*", weighed)
+    )
+    counts = [sorted({*row.tolist()}) for row in weights]
+    expected = [[0, pytest.approx(0.15)]] * 2 + [[0, 2]] * 2
+    assert sorted(counts) == expected
+    ((_, _, weights),) = (
+        tuple(map(np.asarray, one)) for one in makers[1](f"{mixed}/train*", weighed)
+    )
+    assert {*weights.ravel().tolist()} == {0, 0.5}

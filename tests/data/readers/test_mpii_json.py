@@ -291,3 +291,40 @@ def test_a_scale_that_would_be_0_in_a_record(path: Path):
 def test_a_name_that_no_file_can_have(path: Path, name: str):
     with pytest.raises(ValueError, match=re.escape(f"{path}: person 0: 'image' is ")):
         read_people(write(path, [make_entry(image=name)]))
+
+
+# Whose labels they are
+
+
+def test_an_entry_may_say_whose_labels_they_are(path: Path):
+    assert read_one(path).source == ""
+    assert read_one(path, label_source="teachers").source == "teachers"
+    assert read_one(path, label_source="teachers").weights is None
+
+
+def test_joints_count_less_the_more_their_makers_disagreed(path: Path):
+    disagreement = [0.0, 0.15, 0.3, None] + [0] * 12
+    person = read_one(path, label_source="teachers", disagreement=disagreement)
+    assert person.weights is not None
+    assert person.weights.dtype == np.float32
+    np.testing.assert_allclose(person.weights, [1, 0.5, 0.2] + [1] * 13, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"label_source": 3}, "'label_source' is 3, it must be text"),
+        ({"label_source": "\ud800"}, "it must be text"),
+        ({"disagreement": 0.3}, "'disagreement' is 0.3, it must be a list of 16"),
+        ({"disagreement": [0.1] * 15}, "it must be a list of 16"),
+        ({"disagreement": [0.1] * 15 + ["x"]}, "'disagreement' has 'x', it must be null or a num"),
+        ({"disagreement": [0.1] * 15 + [-1]}, "'disagreement' has -1, it must be null or a number"),
+        ({"disagreement": [0.1] * 15 + [True]}, "'disagreement' has True, it must be null or a"),
+        ({"disagreement": [float("nan")] * 16}, "'disagreement' has nan, it must be null or a num"),
+    ],
+)
+def test_what_is_wrong_about_a_source_is_named(path: Path, changes: dict[str, Any], problem: str):
+    write(path, [make_entry(), make_entry(**changes)])
+    with pytest.raises(ValueError, match=re.escape(problem)) as error:
+        read_people(path)
+    assert str(error.value).startswith(f"{path}: person 1: ")
