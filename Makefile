@@ -1,10 +1,11 @@
-# Two commands set everything up: `make demo` shows the whole pipeline, `make test` checks it.
+# Two commands set everything up: `make demo` shows the whole pipeline, `make test` checks it;
+# `make test-all` runs the slow tests, too.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: demo test clean
+.PHONY: demo test test-all lint clean
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
@@ -36,11 +37,19 @@ demo: $(BIN)/.installed
 	@echo '  the learning curve    $(DEMO)/predictions/demo_curve.png'
 	@echo 'Watch the training:     $(BIN)/tensorboard --logdir $(DEMO)/logs'
 
-test: $(BIN)/.installed
+# Each worker takes whole files, so that what a file's tests share is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --durations=15
+
+test: lint
+	$(PYTEST) -m 'not slow'
+
+test-all: lint
+	$(PYTEST)
+
+lint: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m 'not slow'
 
 clean:
 	rm -rf .venv $(DEMO) build *.egg-info
