@@ -120,7 +120,17 @@ WINGS = {
     ),
     "training": Wing(
         below=ALL_BUT_THE_LAST,
-        rooms=("choices", "metrics", "devices", "feed", "optimizer", "model", "callbacks", "run"),
+        rooms=(
+            "choices",
+            "metrics",
+            "devices",
+            "feed",
+            "optimizer",
+            "model",
+            "hooks",
+            "callbacks",
+            "run",
+        ),
     ),
     "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("choices", "formats", "parity")),
     "lifting": Wing(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+import numpy as np
 
 
 def steps_per_epoch(people: int, batch_size: int, pattern: str) -> int:
@@ -17,6 +20,50 @@ def steps_per_epoch(people: int, batch_size: int, pattern: str) -> int:
             "choose a smaller batch size"
         )
     return people // batch_size
+
+
+class OwnAugmentation:
+    """A program's own change of training crops, after all that the configuration asks for.
+
+    It is called for one batch after the other, and for a few ahead that are never used. It may not
+    move pixels: the labels do not follow.
+
+    Args:
+        change: From a batch's crops (B, S, S, 3) uint8 RGB to as many of the same size, uint8; it
+            may change them in place.
+
+    Attributes:
+        error: What it failed with, if it did: TensorFlow hands on the text alone.
+    """
+
+    def __init__(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._change = change
+        self.error: Exception | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """The batch's crops, changed.
+
+        Raises:
+            ValueError: If what it gives are no such crops.
+        """
+        given = images.shape
+        try:
+            changed = self._change(images)
+            _require_crops(changed, given)
+        except Exception as error:
+            self.error = error
+            raise
+        return changed
+
+
+def _require_crops(changed: object, shape: tuple[int, ...]) -> None:
+    if not isinstance(changed, np.ndarray):
+        kind = type(changed).__name__
+    elif changed.shape != shape or changed.dtype != np.uint8:
+        kind = f"{changed.shape} {changed.dtype}"
+    else:
+        return
+    raise ValueError(f"augment must give crops {shape} uint8, as it was given, got {kind}")
 
 
 class InputClock:

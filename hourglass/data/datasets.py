@@ -16,7 +16,7 @@ from hourglass.core.config import Config
 from hourglass.core.geometry import MAX_REDUCTION, crop_side, sample_in_one_thread
 from hourglass.core.person import NOT_LABELLED, Person
 from hourglass.data import crops
-from hourglass.data.batches import InputClock, steps_per_epoch
+from hourglass.data.batches import InputClock, OwnAugmentation, steps_per_epoch
 from hourglass.data.mixture import (
     Pattern,
     describe,
@@ -193,6 +193,7 @@ def training_dataset(
     epochs: int = 1,
     first_epoch: int = 0,
     clock: InputClock | None = None,
+    change: OwnAugmentation | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches; what does not fill a batch at an epoch's end is dropped.
 
@@ -206,6 +207,7 @@ def training_dataset(
         epochs: How many epochs the dataset lasts.
         first_epoch: The first one's number, when training is resumed.
         clock: Measures the wait for batches.
+        change: What a program does to the crops besides.
 
     Returns:
         Batches of image (B, S, S, 3) uint8, heatmaps (B, S/4, S/4, J) and weights (B, J) float32.
@@ -236,7 +238,8 @@ def training_dataset(
         )
 
     planned = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
-    dataset = _batches(planned, preprocessor, batch_size=batch_size, count=steps * epochs)
+    count = steps * epochs
+    dataset = _batches(planned, preprocessor, batch_size=batch_size, count=count, change=change)
     return _with_options(_watched(dataset, clock) if clock else dataset)
 
 
@@ -367,7 +370,12 @@ def _nobody(config: Config) -> bytes:
 
 
 def _batches(
-    planned: tf.data.Dataset, preprocessor: Preprocessor, *, batch_size: int, count: int
+    planned: tf.data.Dataset,
+    preprocessor: Preprocessor,
+    *,
+    batch_size: int,
+    count: int,
+    change: OwnAugmentation | None = None,
 ) -> tf.data.Dataset:
     """Batches of planned crops, in their order.
 
@@ -376,15 +384,30 @@ def _batches(
         preprocessor: Renders and draws them.
         batch_size: People in a batch.
         count: How many batches there are.
+        change: What a program does to a batch's crops.
     """
     sample_in_one_thread()
     together = next(few for few in range(TOGETHER, 0, -1) if batch_size % few == 0)
     rendered = planned.rebatch(together, drop_remainder=True).map(
         preprocessor.render, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
-    dataset = rendered.rebatch(batch_size, drop_remainder=True).map(preprocessor.draw)
+    rendered = rendered.rebatch(batch_size, drop_remainder=True)
+    if change:
+        rendered = _changed(rendered, change)
+    dataset = rendered.map(preprocessor.draw)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _changed(rendered: tf.data.Dataset, change: OwnAugmentation) -> tf.data.Dataset:
+    """Rendered batches whose crops a program has changed, in their order, one at a time."""
+
+    def run(image: tf.Tensor, *labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # What TensorFlow hands out may be read only.
+        changed = tf.numpy_function(lambda crops: change(crops.copy()), [image], tf.uint8)
+        return tf.ensure_shape(changed, image.shape), *labels
+
+    return rendered.map(run)
 
 
 def _with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -42,6 +43,28 @@ class HeatmapLoss(keras.losses.Loss):
     def per_stack(self, y_true: Any, y_pred: Any) -> Any:
         """The same before the sum: (B, stacks, J)."""
         raise NotImplementedError
+
+
+class OwnLoss(HeatmapLoss):
+    """A program's own function of the targets and of one stack's heatmaps.
+
+    Args:
+        function: `function(target, predicted)` of two tensors (B, H, W, J) gives the loss per
+            person and joint, (B, J); by `keras.ops` it runs on any backend.
+    """
+
+    def __init__(self, function: Callable[[Any, Any], Any], name: str = "own_loss") -> None:
+        super().__init__(name=name, reduction="sum_over_batch_size")
+        self._function = function
+
+    def per_stack(self, y_true: Any, y_pred: Any) -> Any:
+        found = [self._function(y_true, y_pred[:, stack]) for stack in range(y_pred.shape[1])]
+        shape = tuple(getattr(found[0], "shape", ()))
+        if len(shape) != 2 or shape[1] != y_pred.shape[-1]:
+            raise ValueError(
+                f"loss must give (B, {y_pred.shape[-1]}), a value per person and joint, got {shape}"
+            )
+        return ops.stack(found, axis=1)
 
 
 @keras.saving.register_keras_serializable(package="hourglass")

@@ -19,7 +19,12 @@ from hourglass.training.optimizer import averaging_momentum, make_optimizer
 
 
 def compiled_network(
-    config: Config, devices: Devices, *, steps: int, weights: Path | None = None
+    config: Config,
+    devices: Devices,
+    *,
+    steps: int,
+    weights: Path | None = None,
+    loss: HeatmapLoss | None = None,
 ) -> keras.Model:
     """The network that a training fits, to be called within the devices' scope.
 
@@ -28,6 +33,7 @@ def compiled_network(
         devices: What to train on.
         steps: Steps per epoch, which the learning rate's schedule counts in.
         weights: Model file to start from; None: random, or ImageNet's in an encoder.
+        loss: What it minimises; default: as the configuration says.
 
     Raises:
         ValueError: If `weights` are of another network.
@@ -48,7 +54,7 @@ def compiled_network(
         load_imagenet(network)
     if choices.averaging:
         average_statistics(network, averaging_momentum(choices, steps))
-    loss = heatmap_loss(choices)
+    loss = loss or heatmap_loss(choices)
     optimizer = make_optimizer(choices, steps, loss_scaling=policy == "mixed_float16")
     optimizer.build(network.trainable_variables)
     network.compile(

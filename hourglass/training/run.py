@@ -7,6 +7,7 @@ is `hourglass.training.callbacks`'.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.validate import Validate
 from hourglass.training.devices import Devices, find_devices
 from hourglass.training.feed import pairs, training_feed, validation_feed
+from hourglass.training.hooks import Augment, Hooks, Loss
 from hourglass.training.metrics import validation_model
 from hourglass.training.model import compiled_network
 
@@ -50,15 +52,23 @@ class Session:
         data: Folder of the shards, or several as `mixture.parse_folders` reads them.
         devices: What to train on.
         weights: Model file to start from; None: random, or ImageNet's in an encoder.
+        hooks: What the program adds.
 
     Raises:
         ValueError: If shards are missing, damaged or too few, or the batch does not divide equally.
     """
 
     def __init__(
-        self, config: Config, data: str, devices: Devices, *, weights: Path | None = None
+        self,
+        config: Config,
+        data: str,
+        devices: Devices,
+        *,
+        weights: Path | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         _require_divisible(config.train.batch_size, devices)
+        self._hooks = hooks or Hooks()
         folders = parse_folders(data)
         training, validation = (split_pattern(folders, one) for one in ("train", "validation"))
         people = count_people(find_shards(training))
@@ -88,7 +98,11 @@ class Session:
         epochs = self._config.train.epochs
         with self._devices.scope():
             network = compiled_network(
-                self._config, self._devices, steps=self._steps, weights=self._weights
+                self._config,
+                self._devices,
+                steps=self._steps,
+                weights=self._weights,
+                loss=self._hooks.loss,
             )
             refine: Any = self._config.data.refine
             validation = validation_model(network, network.loss, refine=refine)
@@ -107,9 +121,10 @@ class Session:
             epochs=epochs - state.epoch,
             first_epoch=state.epoch,
             clock=clock,
+            change=self._hooks.change,
         )
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
-        with naming_damage(self._shards):
+        with self._hooks.own_errors(), naming_damage(self._shards):
             network.fit(
                 batches,
                 epochs=epochs,
@@ -172,6 +187,7 @@ class Session:
                 images=images,
                 batch_size=choices.batch_size,
             ),
+            *self._hooks.callbacks,
         ]
 
 
@@ -229,10 +245,13 @@ def train(
     data: str,
     *,
     folder: Path,
-    board: Path,
+    board: Path | None = None,
     resume: bool = False,
     weights: Path | None = None,
     devices: Devices | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    loss: Loss | None = None,
+    augment: Augment | None = None,
 ) -> Run:
     """Trains with `fit` on all devices, validating and saving each epoch.
 
@@ -240,17 +259,27 @@ def train(
         config: All choices.
         data: Folder of the shards, or several as `mixture.parse_folders` reads them.
         folder: Where model files, configuration and history go.
-        board: Where TensorBoard logs go.
+        board: Where TensorBoard logs go; default: `folder/logs`.
         resume: Go on from `folder/last.keras`, if it is there.
         weights: Model file to start from: its network has the same layers, for crops of any size.
             Default: random, or ImageNet's in an encoder.
         devices: What to train on; default: all GPUs, or the CPU.
+        callbacks: More Keras callbacks. They run after the training's own, and see the numbers of
+            those, such as validation's.
+        loss: In place of the configuration's: a `HeatmapLoss`, or `loss(target, predicted)` of two
+            tensors (B, H, W, J) that gives (B, J), of each stack; it adds over stacks. A resumed
+            run needs it again.
+        augment: Changes crops after the configuration's augmentation: `augment(images)` of a batch
+            (B, S, S, 3) uint8 RGB gives as many of the same size. It is called for one batch after
+            the other, and may not move pixels, since labels stay.
 
     Raises:
         ValueError: If the data are unusable, the run exists, or the loss becomes infinite or NaN.
     """
     began = time.monotonic()
-    session = Session(config, data, devices or find_devices(), weights=weights)
+    folder, board = Path(folder), Path(board or Path(folder) / "logs")
+    hooks = Hooks(callbacks=callbacks, loss=loss, augment=augment)
+    session = Session(config, data, devices or find_devices(), weights=weights, hooks=hooks)
     _prepare_folder(folder, resume=resume)
     state = session.fit(folder, board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began)
