@@ -506,6 +506,16 @@ def test_touching_the_import_path_is_seen(source: str):
     assert len(path_surgery(source)) == 1
 
 
+def test_the_readmes_map_shows_every_wing_in_this_order():
+    rows = [
+        line.split("`")[1].rstrip("/")
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| [`")
+    ]
+    assert [wing for wing in rows if wing in WINGS] == list(WINGS)
+    assert all((ROOT / "hourglass" / wing).is_dir() for wing in rows)
+
+
 def test_no_module_is_a_drawer_for_everything():
     names = {part for path in files("hourglass") + files("tools") for part in path.parts}
     assert not names & {"utils", "utils.py", "util.py", "helpers.py", "common.py", "misc.py"}
