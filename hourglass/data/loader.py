@@ -240,14 +240,19 @@ class _Maker:
         self._slots = [shapes.arrays(one) for one in memory]
         self._connection, other = context.Pipe()
         self._process = context.Process(
-            target=_make_batches, args=(other, memory, shapes, places, config), daemon=True
+            target=_make_batches, args=(other, memory, shapes), daemon=True
         )
         self._process.start()
         other.close()
+        self._orders: tuple[list[Place], Config] | None = (places, config)
 
     def begin(self, task: Task, slot: int) -> None:
         """Asks for a batch in a free slot."""
-        with contextlib.suppress(BrokenPipeError):  # which `wait` will tell
+        with contextlib.suppress(ConnectionError):  # which `wait` will tell
+            # What is long waits until the process reads: by now all of them have been started.
+            if self._orders:
+                self._connection.send(self._orders)
+                self._orders = None
             self._connection.send((task, slot))
 
     def wait(self) -> None:
@@ -258,7 +263,7 @@ class _Maker:
         """
         try:
             problem = self._connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             raise ValueError(
                 "a process that makes batches ended; a script that trains must keep its own calls "
                 'under `if __name__ == "__main__":`'
@@ -314,14 +319,13 @@ def _make_batches(
     connection: Connection,
     memory: list[Any],
     shapes: _Shapes,
-    places: list[Place],
-    config: Config,
 ) -> None:
     """What a process does: makes the batches that it is told to, until nobody tells it any more."""
     sample_in_one_thread()
     slots = [shapes.arrays(one) for one in memory]
     files: dict[str, BinaryIO] = {}
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        places, config = connection.recv()
         while True:
             task, slot = connection.recv()
             problem = ""
