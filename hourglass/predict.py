@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,7 +24,8 @@ from hourglass.inference.look import DRAWINGS, NOTHING, Look
 from hourglass.inference.passes import predict_films, predict_pictures
 from hourglass.media.drawing import MIN_SCORE
 from hourglass.media.inputs import find_inputs
-from hourglass.media.results import Outputs, format_pose
+from hourglass.media.result_files import Outputs, ResultFiles
+from hourglass.media.results import Found, format_pose
 from hourglass.media.targets import drawing_targets, make_folders
 
 
@@ -110,38 +112,37 @@ def main(
     --detect, each picture shows one person who fills it; in films, boxes follow from the last
     frame's joints.
     """
-    found_inputs = find_inputs(
-        inputs, recursive=recursive, listed=sys.stdin if "-" in inputs else ()
-    )
-    if boxes_file and found_inputs.films:
+    asked = find_inputs(inputs, recursive=recursive, listed=sys.stdin if "-" in inputs else ())
+    if boxes_file and asked.films:
         raise ValueError("--boxes is for pictures; of a film, --box says where to begin")
     outputs = Outputs(**files)
-    look = Look(parts, min_score)
-    drawn = drawing_targets(found_inputs, output, draws=NOTHING not in parts)
+    drawn = drawing_targets(asked, output, draws=NOTHING not in parts)
     outputs.refuse_wrong(drawn.values(), [*drawn, boxes_file], force=force)
     locate = locator(boxes, read_boxes(boxes_file) if boxes_file else None, detect)
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)
     make_folders(drawn.values())
-    pictures, films = found_inputs.pictures, found_inputs.films
-    found, failures = predict_pictures(
-        pictures, estimator, locate, drawn=[drawn[path] for path in pictures], look=look
-    )
-    if len(pictures) == 1 and found:
-        click.echo(format_pose(found[0], drawn[pictures[0]]))
-    choices = {"every": every, "smooth": smooth, "show": show}
-    frames, failed = predict_films(films, estimator, locate, drawn=drawn, look=look, **choices)
-    failures += failed
-    try:
-        outputs.write([*found, *frames], estimator.skeleton)
-    except ValueError as error:
-        failures.append(str(error))
-    done = [f"{len(found)} of {len(pictures)} pictures"] if pictures else []
-    done += [f"{len(frames)} frames of {len(films)} films"] if films else []
+    pictures, films = asked.pictures, asked.films
+    shown: list[Found] = []
+    with ResultFiles(outputs, estimator.skeleton, pictures=pictures, films=len(films)) as results:
+
+        def take(found: Found) -> None:
+            results.write(found)
+            if len(pictures) == 1 and found.frame is None:
+                shown.append(found)
+
+        how: dict[str, Any] = {"drawn": drawn, "look": Look(parts, min_score), "take": take}
+        done, failures = predict_pictures(pictures, estimator, locate, **how)
+        how |= {"every": every, "smooth": smooth, "show": show, "detects": detect}
+        frames, failed = predict_films(films, estimator, locate, **how)
+    for found in shown:
+        click.echo(format_pose(found, drawn[pictures[0]]))
+    told = [f"{done} of {len(pictures)} pictures"] if pictures else []
+    told += [f"{frames} frames of {len(films)} films"] if films else []
     where = f", drawn in {output}" if any(drawn.values()) else ""
-    click.echo(f"{' and '.join(done)} done{where}, model {model}")
-    fail_with(failures)
+    click.echo(f"{' and '.join(told)} done{where}, model {model}")
+    fail_with([*failures, *failed])
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ WINGS = {
             "drawing",
             "targets",
             "results",
+            "result_files",
         ),
     ),
     "networks": Wing(
@@ -106,10 +107,14 @@ WINGS = {
         rooms=(
             "detection",
             "estimator",
+            "assignment",
             "tracking",
+            "smoothing",
             "pipeline",
+            "films",
             "teaching",
             "look",
+            "canvas",
             "locating",
             "passes",
         ),

@@ -10,15 +10,18 @@ from typing import Any
 import click
 
 from hourglass.core.progress import Progress
+from hourglass.inference.canvas import Canvas
 from hourglass.inference.estimator import PoseEstimator
+from hourglass.inference.films import see_film
 from hourglass.inference.look import Look
-from hourglass.inference.pipeline import AHEAD, Failed, Locate, Seen, Writer, see_film, see_pictures
-from hourglass.media.film_writer import FilmWriter
+from hourglass.inference.pipeline import Failed, Locate, Seen, Writer, see_pictures
 from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
 from hourglass.media.results import Found
 from hourglass.media.video import open_film
-from hourglass.media.window import Window
+
+Take = Callable[[Found], object]
+"""Gets what was found in a picture or frame, as soon as it is."""
 
 
 def predict_pictures(
@@ -26,9 +29,10 @@ def predict_pictures(
     estimator: PoseEstimator,
     locate: Locate,
     *,
-    drawn: Sequence[Path | None],
+    drawn: Mapping[Source, Path | None],
     look: Look,
-) -> tuple[list[Found], list[str]]:
+    take: Take,
+) -> tuple[int, list[str]]:
     """Finds the people in pictures, and writes the pictures with their skeletons.
 
     Args:
@@ -37,22 +41,25 @@ def predict_pictures(
         locate: Says where people are.
         drawn: A file to write for each picture, or None.
         look: How they are drawn.
+        take: Gets what was found in each picture, in the order given.
 
     Returns:
-        What was found, and a line for each picture that failed; the others are done.
+        How many are done, and a line for each picture that failed.
     """
-    found, failures = [], []
+    failures, done = [], 0
     with Progress("predicting", total=len(paths), unit="pictures") as progress, Writer() as writer:
         seen = see_pictures(paths, estimator, locate)
-        for one, target in zip(seen, drawn, strict=True):
+        for one, path in zip(seen, paths, strict=True):
             if isinstance(one, Failed):
                 failures.append(str(one.error))
             else:
-                found.append(_found(one, str(one.path)))
-                if target:
-                    writer.submit(_drawing(one, target, look, estimator))
+                take(_found(one, str(path)))
+                done += 1
+                if target := drawn[path]:
+                    pixels = one.picture.size // 3
+                    writer.submit(_drawing(one, target, look, estimator), pixels=pixels)
             progress.advance()
-    return found, failures + writer.failures
+    return done, failures + writer.failures
 
 
 def _drawing(seen: Seen, target: Path, look: Look, estimator: PoseEstimator) -> Callable[[], None]:
@@ -73,33 +80,34 @@ def predict_films(
     *,
     drawn: Mapping[Source, Path | None],
     look: Look,
+    take: Take,
     **choices: Any,
-) -> tuple[list[Found], list[str]]:
+) -> tuple[int, list[str]]:
     """`predict_film` of film after film; what fails is told, and the others are done.
 
     Args:
-        sources: The films' files, or cameras' numbers.
+        sources: The films' files, cameras' numbers, or streams' addresses.
         estimator: The network.
-        locate: Says where people are at first, and when one is lost.
+        locate: Says where people are.
         drawn: The film to write for each, or None.
         look: How people are drawn.
+        take: Gets what was found in each frame.
         **choices: As `predict_film`'s.
 
     Returns:
-        What was found in all frames, and a line for each failure.
+        How many frames are done, and a line for each failure.
     """
-    found: list[Found] = []
-    failures: list[str] = []
+    done, failures = 0, []
     for source in sources:
         try:
-            more, failed = predict_film(
-                source, estimator, locate, drawn=drawn[source], look=look, **choices
+            frames, failed = predict_film(
+                source, estimator, locate, drawn=drawn[source], look=look, take=take, **choices
             )
-            found += more
+            done += frames
             failures += failed
         except ValueError as error:
             failures.append(str(error))
-    return found, failures
+    return done, failures
 
 
 def predict_film(
@@ -109,61 +117,63 @@ def predict_film(
     *,
     drawn: Path | None,
     look: Look,
+    take: Take,
     every: int = 1,
+    detects: bool = False,
     follow: bool = True,
     smooth: bool = False,
     show: bool = False,
-) -> tuple[list[Found], list[str]]:
+) -> tuple[int, list[str]]:
     """Finds the people in a film, frame by frame, and writes it with their skeletons.
 
     Args:
         source: The film's file, a camera's number, or a stream's address.
         estimator: The network.
-        locate: Says where people are at first, and when one is lost.
+        locate: Says where people are.
         drawn: The film to write, or None.
         look: How people are drawn.
+        take: Gets what was found in each frame, in order.
         every: Take each `every`-th frame only.
+        detects: Whether `locate` finds everybody, so that people may come and go.
         follow: Let boxes follow from the last frame's joints.
         smooth: Filter joints against jitter.
         show: Show the film in a window while it is made; Q or Escape ends it.
 
     Returns:
-        What was found, and a line if the film ended in a failure; frames before it are done.
+        How many frames are done, and a line if the film ended in a failure after them.
 
     Raises:
-        ValueError: If the film cannot be opened or written, or there is no window to show it in.
+        ValueError: If the film cannot be opened, not one frame can be looked at, the film cannot be
+            written, or there is no window to show it in.
     """
     film = open_film(source, every=every)
-    found: list[Found] = []
-    failures = []
+    done, failures = 0, []
     with ExitStack() as stack:
-        writer = None
-        if drawn:
-            writer = stack.enter_context(
-                FilmWriter(drawn, rate=film.rate, sound=film.sound, pixel_aspect=film.pixel_aspect)
-            )
-        window = stack.enter_context(Window()) if show else None
+        canvas = stack.enter_context(Canvas(film, drawn, look, estimator, show=show))
         progress = stack.enter_context(
             Progress(f"predicting {film.name}", total=film.frames, unit="frames")
         )
-        smooth_at = film.rate if smooth else None
-        ahead = 1 if film.live else AHEAD
-        seen = see_film(film, estimator, locate, follow=follow, smooth_at=smooth_at, ahead=ahead)
+        seen = see_film(
+            film,
+            estimator,
+            locate,
+            detects=detects,
+            follow=follow,
+            smooth_at=film.rate if smooth else None,
+            live=film.live,
+        )
         try:
             for one in seen:
-                found.append(_found(one, film.name))
-                if writer or window:
-                    picture = look.draw(one.picture, one.poses, estimator)
-                    if writer:
-                        writer.write(picture, one.frame.time if one.frame else None)
-                    if window and not window.show(picture):
-                        break
+                take(_found(one, film.name))
+                done += 1
+                if not canvas.draw(one):
+                    break
                 progress.advance()
         except KeyboardInterrupt:
             # A camera has no end but Ctrl-C; what was seen until then is kept.
             click.echo("interrupted", err=True)
         except ValueError as error:
-            if not found:
+            if not done:
                 raise
             failures.append(str(error))
-    return found, failures
+    return done, failures

@@ -1,4 +1,4 @@
-"""Many pictures and whole films through one network: reading, running and writing side by side.
+"""Many pictures through one network: reading, running and writing side by side.
 
 Each stage runs in threads of its own: decoding, OpenCV and the network leave Python's lock free.
 """
@@ -18,18 +18,15 @@ import numpy as np
 
 from hourglass.core.pose import Box, Pose
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator, whole
-from hourglass.inference.tracking import OneEuroFilter, following_box
-from hourglass.media.pictures import read_picture
+from hourglass.media.pictures import picture_size, read_picture
 from hourglass.media.video import Frame
 
 AHEAD = BATCH_SIZE
 """Pictures and frames read before they are needed, and drawn ones that wait to be written."""
 
-MOST_PIXELS = 100_000_000
-"""Of the pictures that are looked at together: large ones go in smaller batches."""
-
-SAME = 0.5
-"""Boxes that share more (intersection over union) show the same person."""
+MOST_PIXELS = 50_000_000
+"""Of the pictures that are read ahead, that are looked at together, and that wait to be written:
+large ones go in smaller batches, and one that is larger goes alone."""
 
 WRITERS = 4
 """Threads that draw and write."""
@@ -105,18 +102,31 @@ def _read(
         except ValueError as error:
             return error
 
-    pending: deque[tuple[Path, Future]] = deque()
+    pending: deque[tuple[Path, int, Future]] = deque()
+    pixels = 0
     pool = ThreadPoolExecutor()
     try:
         for path in paths:
-            pending.append((path, pool.submit(read, path)))
-            if len(pending) >= AHEAD:
-                first, future = pending.popleft()
+            size = _pixels_of(path)
+            while pending and (len(pending) >= AHEAD or pixels + size > MOST_PIXELS):
+                first, done, future = pending.popleft()
+                pixels -= done
                 yield first, future.result()
-        for first, future in pending:
+            pending.append((path, size, pool.submit(read, path)))
+            pixels += size
+        while pending:
+            first, _, future = pending.popleft()
             yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _pixels_of(path: Path) -> int:
+    try:
+        width, height = picture_size(path)
+    except ValueError:
+        return 0  # whoever reads it says why it cannot be
+    return width * height
 
 
 def _estimated(
@@ -132,78 +142,6 @@ def _estimated(
     poses = iter(estimator.poses(images, [box for places in boxes for box in places]))
     for one, places in zip(waiting, boxes, strict=True):
         yield replace(one, poses=[next(poses) for _ in places]) if isinstance(one, Seen) else one
-
-
-def see_film(
-    frames: Iterable[Frame],
-    estimator: PoseEstimator,
-    locate: Locate,
-    *,
-    follow: bool = True,
-    smooth_at: float | None = None,
-    ahead: int = AHEAD,
-) -> Iterator[Seen]:
-    """Looks at a film, frame after frame.
-
-    Args:
-        frames: In order.
-        estimator: The network.
-        locate: Says where people are in the first frame, and whenever one of them is lost.
-        follow: Let each person's box follow from the last frame's joints. Else `locate` is asked
-            for every frame.
-        smooth_at: Frames per second at which to filter joints against jitter; None for no filter.
-        ahead: Frames read before they are needed; of a camera, each makes the picture older.
-    """
-    boxes: list[Box | None] = []
-    filters: list[OneEuroFilter] = []
-    for frame in read_ahead(frames, ahead):
-        known = [box for box in boxes if box is not None]
-        if not follow or not known or len(known) < len(boxes):
-            known, kept = _relocated(boxes if follow else [], locate(frame.picture, None))
-            if smooth_at:
-                filters = [
-                    filters[person] if person in kept else OneEuroFilter(smooth_at)
-                    for person in range(len(known))
-                ]
-        poses = estimator.poses([frame.picture] * len(known), known)
-        boxes = [following_box(pose) for pose in poses]
-        if smooth_at:
-            poses = [_smoothed(*pair) for pair in zip(poses, filters, strict=True)]
-        yield Seen(frame.picture, poses, frame=frame)
-
-
-def _relocated(boxes: list[Box | None], found: list[Box]) -> tuple[list[Box], set[int]]:
-    """Boxes for the next frame, and the people who keep theirs: only the lost are looked for anew.
-
-    Args:
-        boxes: Where each person should be; None of one who is lost.
-        found: What `locate` says now. If these are not as many, everything begins again.
-    """
-    kept = {person: box for person, box in enumerate(boxes) if box is not None}
-    if len(found) != len(boxes):
-        return found, set()
-    # A detector's order is its own: what lies on somebody who is kept is no one lost.
-    free = [box for box in found if all(_overlap(box, one) < SAME for one in kept.values())]
-    known = []
-    for person, again in enumerate(found):
-        box = kept.get(person)
-        if box is None:
-            box = again if again in free or not free else free[0]
-            free = [one for one in free if one != box]
-        known.append(box)
-    return known, set(kept)
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    shared = max(0.0, width) * max(0.0, height)
-    return shared / (one[2] * one[3] + other[2] * other[3] - shared)
-
-
-def _smoothed(pose: Pose, smoothing: OneEuroFilter) -> Pose:
-    return replace(pose, points=smoothing(pose.points, size=max(pose.box[2:])))
 
 
 def read_ahead(items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Item]:
@@ -241,16 +179,61 @@ def read_ahead(items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Item]:
         stopped.set()
 
 
+def read_newest(items: Iterable[Item]) -> Iterator[Item]:
+    """The newest item each time, made by a thread; those that nobody asked for in time are lost.
+
+    For cameras: what waits grows old.
+    """
+    newest: deque[Item] = deque(maxlen=1)
+    changed = threading.Condition()
+    ended: list[BaseException | None] = []
+    stopped = threading.Event()
+
+    def work() -> None:
+        error: BaseException | None = None
+        try:
+            for item in items:
+                with changed:
+                    newest.append(item)
+                    changed.notify()
+                if stopped.is_set():
+                    return
+        except BaseException as raised:  # whatever it is, the reader's side raises it
+            error = raised
+        with changed:
+            ended.append(error)
+            changed.notify()
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while True:
+            with changed:
+                while not newest and not ended:
+                    changed.wait(0.1)  # so that Ctrl-C is heard
+                if not newest:
+                    if ended[0] is not None:
+                        raise ended[0]
+                    return
+                item = newest.popleft()
+            yield item
+    finally:
+        stopped.set()
+
+
 class Writer:
     """Runs jobs in threads, a few waiting at most; a context manager that ends when all are done.
 
     A job that fails with a `ValueError` is noted in `failures`, and the others go on.
+
+    Args:
+        threads: How many jobs run at once; with one they run in their order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, threads: int = WRITERS) -> None:
         self.failures: list[str] = []
-        self._pool = ThreadPoolExecutor(WRITERS)
-        self._pending: deque[Future] = deque()
+        self._pool = ThreadPoolExecutor(threads)
+        self._pending: deque[tuple[Future, int]] = deque()
+        self._pixels = 0
 
     def __enter__(self) -> Writer:
         return self
@@ -260,15 +243,25 @@ class Writer:
             self._wait()
         self._pool.shutdown()
 
-    def submit(self, job: Callable[[], object]) -> None:
-        """Runs `job` soon; waits first if `AHEAD` are waiting, so that memory stays bounded."""
-        while len(self._pending) >= AHEAD:
+    def submit(self, job: Callable[[], object], *, pixels: int = 0) -> None:
+        """Runs `job` soon; waits first if too many are waiting, so that memory stays bounded.
+
+        Args:
+            job: What to do.
+            pixels: How many it holds.
+        """
+        while self._pending and (
+            len(self._pending) >= AHEAD or self._pixels + pixels > MOST_PIXELS
+        ):
             self._wait()
-        self._pending.append(self._pool.submit(job))
+        self._pending.append((self._pool.submit(job), pixels))
+        self._pixels += pixels
 
     def _wait(self) -> None:
+        future, pixels = self._pending.popleft()
+        self._pixels -= pixels
         try:
-            self._pending.popleft().result()
+            future.result()
         except ValueError as error:
             self.failures.append(str(error))
 

@@ -1,6 +1,6 @@
 """Poses as other programs read them: JSON, CSV, COCO's keypoint results, OpenPose's files.
 
-docs/FORMATS.md says what stands in each. Text in and out; files are the callers'.
+docs/FORMATS.md says what stands in each. Text in and out; files are `media.result_files`'.
 """
 
 from __future__ import annotations
@@ -11,17 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hourglass.core.files import write_file
 from hourglass.core.pose import Pose
-from hourglass.core.skeleton import COCO, MPII, Skeleton
-from hourglass.media.inputs import Source
-from hourglass.media.targets import drawn_names, make_folder, refuse_existing, refuse_shared
+from hourglass.core.skeleton import COCO, Skeleton
 
 DIGITS = 3
 """Decimals of coordinates and scores in text made for others: a thousandth of a pixel."""
@@ -76,54 +72,72 @@ class Found:
 
 def to_json(found: Iterable[Found]) -> str:
     """A list with an object per picture or frame."""
-    return json.dumps([one.to_dict() for one in found], indent=1) + "\n"
+    return json.dumps([one.to_dict() for one in found], indent=1, allow_nan=False) + "\n"
 
 
-def to_csv(found: Iterable[Found], skeleton: Skeleton = MPII) -> str:
-    """A row per person: picture, frame, box, score, then x, y and score of each joint.
+def to_json_item(found: Found) -> str:
+    """A picture or frame as it stands in the list of `to_json`, without what is around it."""
+    text = json.dumps(found.to_dict(), indent=1, allow_nan=False)
+    return "\n".join(f" {line}" for line in text.split("\n"))
 
-    Args:
-        found: People whose joints are all `skeleton`'s.
-        skeleton: Names the columns, where nobody was found, too.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+
+def to_json_line(found: Found) -> str:
+    """A picture or frame in a line of its own."""
+    return json.dumps(found.to_dict(), allow_nan=False) + "\n"
+
+
+def csv_header(skeleton: Skeleton) -> str:
+    """The names of the columns: picture, frame, person, box, score, and each joint's."""
     joints = [f"{name}_{part}" for name in skeleton.joints for part in ("x", "y", "score")]
     box = [f"box_{part}" for part in ("x", "y", "width", "height")]
-    writer.writerow(["image", "frame", "person", *box, "score", *joints])
-    for one in found:
-        for number, pose in enumerate(one.poses):
-            values = np.round([*pose.box, pose.score, *_flat(pose)], DIGITS)
-            frame = "" if one.frame is None else one.frame
-            writer.writerow([one.image, frame, number, *values])
+    return _csv([["image", "frame", "person", "id", *box, "score", *joints]])
+
+
+def csv_rows(found: Found) -> str:
+    """A row per person."""
+    return _csv(
+        [
+            found.image,
+            "" if found.frame is None else found.frame,
+            number,
+            "" if pose.id is None else pose.id,
+            *np.round([*pose.box, pose.score, *_flat(pose)], DIGITS),
+        ]
+        for number, pose in enumerate(found.poses)
+    )
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 
-def to_coco(found: Iterable[Found]) -> str:
-    """A list of COCO keypoint results, an entry per person.
+def coco_entries(found: Found, image_id: int | str) -> list[dict[str, Any]]:
+    """COCO keypoint results, an entry per person.
 
-    `image_id` is the number in the picture's name, or the name where it has none; in a film, the
-    frame.
+    Args:
+        found: A picture or frame.
+        image_id: Its number.
     """
-    entries = []
-    for one in found:
-        for pose in one.poses:
-            keypoints = _flat(pose.to(COCO))
-            entries.append(
-                {
-                    "image_id": _image_id(one),
-                    "category_id": COCO_CATEGORY,
-                    "keypoints": [round(value, DIGITS) for value in keypoints],
-                    "score": round(pose.score, DIGITS),
-                }
-            )
-    return json.dumps(entries) + "\n"
+    of_film = {} if found.frame is None else {"frame": found.frame}
+    return [
+        {
+            "image_id": image_id,
+            "category_id": COCO_CATEGORY,
+            "keypoints": [round(value, DIGITS) for value in _flat(pose.to(COCO))],
+            "score": round(pose.score, DIGITS),
+            "file_name": found.image,
+            **of_film,
+            **({} if pose.id is None else {"track_id": pose.id}),
+        }
+        for pose in found.poses
+    ]
 
 
-def _image_id(found: Found) -> int | str:
-    if found.frame is not None:
-        return found.frame
-    name = found.image.replace("\\", "/").rpartition("/")[2]
+def image_number(image: str) -> int | str:
+    """The number that a picture's name ends in, or the name without its ending if it has none."""
+    name = image.replace("\\", "/").rpartition("/")[2]
     stem = name.rpartition(".")[0] or name
     digits = re.search(r"[0-9]+$", stem)
     return int(digits.group()) if digits else stem
@@ -133,7 +147,7 @@ def to_openpose(found: Found) -> str:
     """The JSON that OpenPose writes for a picture or frame."""
     people = [
         {
-            "person_id": [-1],
+            "person_id": [-1 if pose.id is None else pose.id],
             "pose_keypoints_2d": [round(value, DIGITS) for value in _flat(pose.to(OPENPOSE))],
             **{f"{part}_keypoints_2d": [] for part in ("face", "hand_left", "hand_right")},
         }
@@ -149,7 +163,9 @@ def _flat(pose: Pose) -> list[float]:
 
 def format_pose(found: Found, drawn: Path | None) -> str:
     """Joint names, pixels of the original picture and scores of each person, as text."""
-    lines = [f"{found.image} -> {drawn}" if drawn else found.image]
+    told = f"{found.image} -> {drawn}" if drawn else found.image
+    # A name may be of any bytes, and a terminal takes only some.
+    lines = [told.encode("utf-8", "backslashreplace").decode()]
     for pose in found.poses:
         lines.append(f"  {'':<15}{'x':>9}{'y':>9}{'score':>8}")
         lines += [
@@ -159,75 +175,3 @@ def format_pose(found: Found, drawn: Path | None) -> str:
             )
         ]
     return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Files that a command is to write, besides pictures.
-
-    Attributes:
-        json: All poses, with names.
-        csv: A row per person.
-        coco: COCO's keypoint results.
-        openpose: Folder of a file per picture or frame.
-    """
-
-    json: Path | None = None
-    csv: Path | None = None
-    coco: Path | None = None
-    openpose: Path | None = None
-
-    def files(self) -> list[Path]:
-        """Those that are single files."""
-        return [path for path in (self.json, self.csv, self.coco) if path]
-
-    def refuse_wrong(
-        self,
-        drawn: Iterable[Path | None],
-        looked_at: Iterable[Source | None],
-        *,
-        force: bool,
-    ) -> None:
-        """Refuses what would write a file twice, over what is looked at, or over what is there.
-
-        Args:
-            drawn: What is drawn besides.
-            looked_at: Pictures, films and lists of boxes.
-            force: Overwrite what is there.
-
-        Raises:
-            ValueError: Names the first such file.
-        """
-        targets = [*self.files(), *(path for path in drawn if path)]
-        refuse_shared(targets, looked_at)
-        there = sorted(self.openpose.glob("*_keypoints.json")) if self.openpose else []
-        refuse_existing([*targets, *there], force)
-
-    def write(self, found: Sequence[Found], skeleton: Skeleton = MPII) -> None:
-        """Writes them.
-
-        Args:
-            found: People whose joints are all `skeleton`'s.
-            skeleton: The model's.
-
-        Raises:
-            ValueError: If one cannot be written.
-        """
-        named_columns = partial(to_csv, skeleton=skeleton)
-        formats = ((self.json, to_json), (self.csv, named_columns), (self.coco, to_coco))
-        for path, to_text in formats:
-            if path:
-                write_file(path, to_text(found))
-        if self.openpose:
-            make_folder(self.openpose)
-            for one, path in zip(found, openpose_names(found, self.openpose), strict=True):
-                write_file(path, to_openpose(one))
-
-
-def openpose_names(found: Sequence[Found], folder: Path) -> list[Path]:
-    """OpenPose's own names: `NAME_keypoints.json`, with the frame's 12 digits in a film."""
-    names = [
-        Path(one.image if one.frame is None else f"{Path(one.image).stem}_{one.frame:012d}.film")
-        for one in found
-    ]
-    return drawn_names(names, folder, "_keypoints.json")

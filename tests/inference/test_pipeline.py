@@ -16,18 +16,21 @@ from hourglass.core.person import Person
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import MPII
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
+from hourglass.inference.films import see_film
 from hourglass.inference.pipeline import (
     AHEAD,
+    MOST_PIXELS,
     WRITERS,
     Failed,
     Seen,
     Writer,
     read_ahead,
-    see_film,
+    read_newest,
     see_pictures,
     whole_picture,
 )
-from hourglass.inference.tracking import OneEuroFilter, following_box
+from hourglass.inference.smoothing import BRIDGED_SHARE, LONGEST_GAP, OneEuroFilter
+from hourglass.inference.tracking import following_box
 from hourglass.media.video import Frame
 from hourglass.modelfiles.runtimes import Runtime
 
@@ -93,6 +96,7 @@ def brightness_of(pose: Pose) -> int:
 @pytest.fixture
 def pictures(monkeypatch: pytest.MonkeyPatch) -> Counted:
     counted = Counted()
+    monkeypatch.setattr("hourglass.inference.pipeline.picture_size", counted.size)
     monkeypatch.setattr("hourglass.inference.pipeline.read_picture", counted.read)
     return counted
 
@@ -106,6 +110,13 @@ class Counted:
     def __init__(self) -> None:
         self.read_so_far, self.alive, self.most_alive = 0, 0, 0
         self._lock = threading.Lock()
+
+    pixels = 600
+
+    def size(self, path: Path) -> tuple[int, int]:
+        if path.name.startswith("bad"):
+            raise ValueError("no size")
+        return self.pixels, 1
 
     def read(self, path: Path) -> np.ndarray:
         if path.name.startswith("bad"):
@@ -222,6 +233,21 @@ def test_few_of_many_pictures_are_in_memory(pictures: Counted):
     assert pictures.most_alive <= AHEAD + 2 * BATCH_SIZE
 
 
+def test_fewer_large_pictures_are_in_memory(pictures: Counted):
+    pictures.pixels = MOST_PIXELS // 4
+    done = 0
+    for _ in see_pictures(names(60), Estimator(), whole_picture):
+        done += 1
+        assert pictures.read_so_far - done <= AHEAD + 4
+    assert done == 60
+    pictures.pixels = 3 * MOST_PIXELS
+    most = max(
+        pictures.read_so_far - place
+        for place, _ in enumerate(see_pictures(names(9), Estimator(), whole_picture), start=61)
+    )
+    assert most <= AHEAD
+
+
 def test_pictures_that_show_nobody_do_not_pile_up(pictures: Counted):
     seen = see_pictures(names(20 * AHEAD), Estimator(), lambda picture, path: [])
     for done, one in enumerate(seen):
@@ -332,9 +358,10 @@ def test_somebody_lost_is_located_anew_in_the_next_frame():
     assert locate.asked == 2
     assert estimator.calls[3] == [BEGIN]
     assert all(boxes != [BEGIN] for boxes in (*estimator.calls[1:3], *estimator.calls[4:]))
-    # What was found is told even so; its scores say what it is worth.
+    # What lies between is bridged; its scores say what it is worth.
     assert [len(one.poses) for one in seen] == [1] * 8
-    assert seen[2].poses[0].score == pytest.approx(0.05)
+    assert seen[2].poses[0].score == pytest.approx(BRIDGED_SHARE * 0.9)
+    assert [[pose.id for pose in one.poses] for one in seen] == [[1]] * 8
 
 
 def test_as_long_as_nobody_is_found_every_frame_is_searched():
@@ -378,11 +405,15 @@ def test_joints_are_smoothed_on_demand_and_boxes_are_not():
 
 
 def test_somebody_found_again_is_not_drawn_towards_where_they_were_lost():
-    scores = (0.9, 0.9, 0.05, 0.9)
-    plain = list(see_film(frames(6), Estimator(*scores), Locate(BEGIN)))
-    smooth = list(see_film(frames(6), Estimator(*scores), Locate(BEGIN), smooth_at=25.0))
-    np.testing.assert_array_equal(smooth[3].poses[0].points, plain[3].poses[0].points)
-    assert (smooth[4].poses[0].points[:, 0] < plain[4].poses[0].points[:, 0]).all()
+    lost = LONGEST_GAP + 1  # too long to be bridged
+    scores = (0.9, 0.9, *[0.05] * lost, 0.9)
+    plain = list(see_film(frames(12), Estimator(*scores), Locate(BEGIN)))
+    smooth = list(see_film(frames(12), Estimator(*scores), Locate(BEGIN), smooth_at=25.0))
+    assert plain[2].poses[0].score == pytest.approx(0.05)
+    again = 2 + lost
+    np.testing.assert_array_equal(smooth[again].poses[0].points, plain[again].poses[0].points)
+    before, after = (seen[again + 1].poses[0].points[:, 0] for seen in (smooth, plain))
+    assert (before < after).all()
 
 
 def test_a_films_own_error_comes_after_its_good_frames():
@@ -394,6 +425,47 @@ def test_a_films_own_error_comes_after_its_good_frames():
     with pytest.raises(ValueError, match=r"film\.mp4: damaged"):
         seen.extend(see_film(failing(), Estimator(), Locate(BEGIN)))
     assert [one.frame.number for one in seen] == list(range(5))
+
+
+def test_a_detector_is_asked_again_and_whoever_comes_is_found():
+    # Somebody fills the left half from the start, another the right half from frame 30 on.
+    def locate(picture: np.ndarray, path: Path | None) -> list[Box]:
+        asked.append(int(picture[0, 0, 0]))
+        return [(0.0, 0.0, 60.0, 40.0), (160.0, 0.0, 60.0, 40.0)][: 1 + (asked[-1] >= 30)]
+
+    class Halves(Estimator):
+        def poses(self, images: list[np.ndarray], boxes: list[Box]) -> list[Pose]:
+            found = []
+            for x, y, width, height in boxes:
+                place = points_of(0) + ([160, 0] if x + width / 2 > 110 else [0, 0])
+                scores = np.full(16, 0.9, np.float32)
+                found.append(Pose(place.astype(np.float32), scores, MPII, (x, y, width, height)))
+            return found
+
+    def wide() -> Iterator[Frame]:
+        for number in range(60):
+            yield Frame(np.full((60, 240, 3), number, np.uint8), number, number / 25)
+
+    asked: list[int] = []
+    seen = list(see_film(wide(), Halves(), locate, detects=True))
+    assert asked == [0, 9, 18, 27, 36, 45, 54]
+    ids = [[pose.id for pose in one.poses] for one in seen]
+    assert ids == [[1]] * 36 + [[1, 2]] * 24
+    # Nothing is held back of a camera, and every frame that is looked at has its people.
+    live = list(see_film(wide(), Halves(), locate, detects=True, live=True))
+    assert live[-1].frame.number == 59
+    assert live[-1].poses
+
+
+def test_frames_held_back_come_before_an_interruption():
+    def interrupted() -> Iterator[Frame]:
+        yield from frames(20)
+        raise KeyboardInterrupt
+
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        seen.extend(see_film(interrupted(), Estimator(), Locate(BEGIN)))
+    assert len(seen) == 20
 
 
 def test_what_cannot_be_located_ends_the_film():
@@ -551,7 +623,84 @@ def test_a_reader_that_fails_leaves_no_thread():
     wait_until(lambda: set(threading.enumerate()) <= before)
 
 
+# The newest only.
+
+
+def test_who_is_slow_gets_the_newest_item():
+    taken, made = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 0
+        assert taken.wait(PATIENCE)
+        yield from range(1, 50)
+        made.set()
+
+    newest = read_newest(items())
+    assert next(newest) == 0
+    taken.set()
+    assert made.wait(PATIENCE)
+    assert next(newest) == 49
+    with pytest.raises(StopIteration):
+        next(newest)
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_an_error_comes_through_after_the_newest_item(kind: type[BaseException]):
+    def items() -> Iterator[int]:
+        yield 7
+        raise kind("came through")
+
+    got = []
+    with pytest.raises(kind, match="came through"):
+        got.extend(read_newest(items()))
+    assert got == [7]
+
+
+def test_who_stops_early_ends_what_is_newest():
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            number = 0
+            while True:
+                yield (number := number + 1)
+                time.sleep(0.001)
+        finally:
+            closed.set()
+
+    for number in read_newest(items()):
+        if number > 3:
+            break
+    gc.collect()
+    assert closed.wait(PATIENCE)
+
+
 # Writing.
+
+
+def test_with_one_thread_jobs_run_in_their_order():
+    done = []
+    with Writer(threads=1) as writer:
+        for number in range(5 * AHEAD):
+            writer.submit(lambda number=number: done.append(number))
+    assert done == list(range(5 * AHEAD))
+
+
+def test_few_pixels_wait_at_a_time():
+    waiting, most, lock = [0], [0], threading.Lock()
+
+    def job(pixels: int) -> None:
+        time.sleep(0.002)
+        with lock:
+            waiting[0] -= pixels
+
+    with Writer() as writer:
+        for pixels in [MOST_PIXELS // 3] * 12 + [2 * MOST_PIXELS] + [MOST_PIXELS // 3] * 6:
+            writer.submit(lambda pixels=pixels: job(pixels), pixels=pixels)
+            with lock:
+                waiting[0] += pixels
+                most[0] = max(most[0], waiting[0])
+    assert most[0] <= 2 * MOST_PIXELS
 
 
 def test_all_jobs_are_done_at_the_end():

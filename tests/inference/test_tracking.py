@@ -1,6 +1,8 @@
-"""Following people: the box goes where the joints go, and a filter takes jitter, not motion."""
+"""Following people: the box goes where the joints go, and everybody keeps their id."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from hourglass.inference.tracking import (
     FEWEST_JOINTS,
     LOST_SCORE,
     MARGIN,
+    PATIENCE,
     SURE_SCORE,
-    OneEuroFilter,
+    Tracker,
     following_box,
+    overlap,
 )
 
 JOINTS = len(MPII.joints)
@@ -154,102 +158,175 @@ def test_the_box_is_plain_numbers():
     assert [type(value) for value in box] == [float] * 4
 
 
-# The filter.
+# Everybody.
+
+SIZE = {"width": 1000, "height": 400}
 
 
-def run(points: np.ndarray, *, rate: float = RATE, size: float = 200.0, **options: float):
-    """The filtered joints of every frame; `points` (N, J, 2)."""
-    smoothing = OneEuroFilter(rate, **options)
-    return np.stack([smoothing(frame, size=size) for frame in points])
+class World:
+    """People whose places are known: looking in a box finds whoever is nearest to its middle.
+
+    Args:
+        places: Each person's middle (x, y) px at a frame's number, or None of one who is away.
+    """
+
+    def __init__(self, *places: Callable[[int], tuple[float, float] | None]) -> None:
+        self.places = places
+        self.tracker = Tracker()
+        self.hidden: set[int] = set()
+
+    def poses(self, number: int) -> list[Pose]:
+        found = [place(number) for place in self.places]
+        return [
+            pose(standing(*place, height=180 + 10 * person), (place[0], place[1], 200, 200))
+            for person, place in enumerate(found)
+            if place and person not in self.hidden
+        ]
+
+    def boxes(self, number: int) -> list[Box]:
+        """What a perfect detector says."""
+        return [
+            (*(one.points.min(axis=0) - 10).tolist(), *(np.ptp(one.points, axis=0) + 20).tolist())
+            for one in self.poses(number)
+        ]
+
+    def look(self, number: int, box: Box) -> Pose:
+        there = self.poses(number)
+        near = [np.linalg.norm(one.points.mean(axis=0) - middle(box)) for one in there]
+        if not near or min(near) > 150:
+            return pose(standing(*middle(box)), box, 0.05)
+        found = there[int(np.argmin(near))]
+        return pose(found.points, box, 0.8)
+
+    def run(self, frames: int, *, every: int = 8) -> list[dict[int, np.ndarray]]:
+        """The middle of everybody's joints by id, in each frame of 25 a second."""
+        told = []
+        for number in range(frames):
+            time = number / 25
+            if number % every == 0 or self.tracker.needs_detection:
+                self.tracker.detect(self.boxes(number))
+            poses = [self.look(number, box) for box in self.tracker.expected(time)]
+            people = self.tracker.update(poses, time, **SIZE)
+            told.append({one.id: one.points.mean(axis=0) for one in people})
+        return told
 
 
-def test_the_first_frame_is_itself():
+def test_everybody_gets_an_id_and_keeps_it():
+    world = World(lambda n: (200 + 2 * n, 200), lambda n: (600, 200 + n))
+    told = world.run(60)
+    assert all(set(frame) == {1, 2} for frame in told)
+    for number, frame in enumerate(told):
+        first, second = (one.points.mean(axis=0) for one in world.poses(number))
+        np.testing.assert_allclose(frame[1], first, atol=1e-3)
+        np.testing.assert_allclose(frame[2], second, atol=1e-3)
+
+
+def test_somebody_who_comes_is_found_within_the_time_between_detections():
+    told = World(lambda n: (200, 200), lambda n: (600, 200) if n >= 21 else None).run(60)
+    assert all(set(frame) == {1} for frame in told[:21])
+    assert all(set(frame) == {1, 2} for frame in told[24:])
+
+
+def test_somebody_who_goes_is_gone_at_once_and_leaves_no_ghost():
+    told = World(lambda n: (200, 200), lambda n: (600, 200) if n < 21 else None).run(80)
+    assert all(set(frame) == {1, 2} for frame in told[:21])
+    assert all(set(frame) == {1} for frame in told[21:])
+
+
+def test_somebody_who_comes_back_late_is_somebody_new():
+    gone = round(25 * PATIENCE) + 10
+    there = lambda n: (600, 200) if n < 20 or n >= 20 + gone else None  # noqa: E731
+    told = World(lambda n: (200, 200), there).run(100)
+    assert all(set(frame) == {1, 3} for frame in told[20 + gone + 8 :])
+
+
+def test_somebody_hidden_for_a_moment_is_the_same_afterwards():
+    world = World(lambda n: (200, 200), lambda n: (300 + 4 * n, 200))
+    told = []
+    for number in range(60):
+        world.hidden = {1} if 20 <= number < 32 else set()
+        if number % 8 == 0 or world.tracker.needs_detection:
+            world.tracker.detect(world.boxes(number))
+        boxes = world.tracker.expected(number / 25)
+        poses = [world.look(number, box) for box in boxes]
+        told.append({one.id for one in world.tracker.update(poses, number / 25, **SIZE)})
+    assert all(ids == {1, 2} for ids in (*told[:20], *told[33:]))
+    assert all(ids == {1} for ids in told[20:32])
+
+
+@pytest.mark.parametrize("speed", [4, 7, 12])
+def test_two_who_cross_keep_their_ids(speed: int):
+    # One has the other's place for a while: their boxes show the same person then.
+    world = World(lambda n: (200 + speed * n, 200), lambda n: (800 - speed * n, 200))
+    frames = 540 // speed
+    told = world.run(frames)
+    first, second = (one.points.mean(axis=0) for one in world.poses(frames - 1))
+    assert set(told[-1]) == {1, 2}
+    np.testing.assert_allclose(told[-1][1], first, atol=1e-3)
+    np.testing.assert_allclose(told[-1][2], second, atol=1e-3)
+    assert all(set(frame) <= {1, 2} for frame in told)
+
+
+def test_one_person_is_told_of_once_though_two_boxes_show_them():
+    tracker = Tracker()
+    tracker.detect([(100, 100, 200, 200), (130, 110, 200, 200)])
     points = standing()
-    filtered = OneEuroFilter(RATE)(points, size=200)
-    np.testing.assert_array_equal(filtered, points.astype(np.float32))
-    assert filtered.dtype == np.float32
-    assert filtered.shape == (JOINTS, 2)
+    poses = [
+        pose(points + shift, box) for shift, box in zip((0, 5), tracker.expected(0.0), strict=True)
+    ]
+    assert [one.id for one in tracker.update(poses, 0.0, **SIZE)] == [1]
 
 
-@pytest.mark.parametrize("rate", [1.0, 25.0, 240.0])
-def test_joints_that_rest_are_unchanged(rate: float):
-    still = np.repeat(standing()[None], 50, axis=0)
-    np.testing.assert_allclose(run(still, rate=rate), still, rtol=1e-6)
+def test_a_box_that_shrinks_to_nothing_shows_nobody():
+    tracker = Tracker()
+    tracker.detect([(100, 60, 200, 200)])
+    height = 180.0
+    for number in range(60):
+        (box,) = tracker.expected(number / 25) or [None]
+        if box is None:
+            break
+        tracker.update([pose(standing(height=height), box)], number / 25, **SIZE)
+        height *= 0.85
+    assert number < 59
+    assert height > 16
 
 
-def test_jitter_is_smoothed():
-    noise = np.random.default_rng(0).normal(0, 1.0, (300, JOINTS, 2))
-    filtered = run(standing() + noise)
-    left = (filtered - standing())[30:]
-    assert left.std() < 0.5
-    # And not by leaning to one side.
-    assert np.abs(left.mean(axis=0)).max() < 0.25
-    steps = [np.abs(np.diff(each[30:], axis=0)).mean() for each in (filtered, noise)]
-    assert steps[0] < 0.35 * steps[1]
+def test_a_body_outside_the_picture_is_nobodys():
+    tracker = Tracker()
+    tracker.detect([(900, 100, 200, 200)])
+    (box,) = tracker.expected(0.0)
+    assert len(tracker.update([pose(standing(990, 200), box)], 0.0, **SIZE)) == 1
+    (box,) = tracker.expected(0.04)
+    assert tracker.update([pose(standing(1010, 200), box)], 0.04, **SIZE) == []
 
 
-def test_after_a_jump_the_joints_arrive_without_going_beyond():
-    before, after = standing(), standing(260, 150)
-    points = np.stack([before] * 5 + [after] * 60)
-    filtered = run(points)
-    np.testing.assert_allclose(filtered[-1], after, atol=0.1)
-    x = filtered[4:, :, 0] - before[:, 0]
-    assert (np.diff(x, axis=0) > -1e-3).all()
-    assert x.max() < 60.001
+def test_somebody_unsure_whom_no_detector_sees_is_not_believed_for_long():
+    def frames_told(score: float) -> int:
+        tracker, told = Tracker(), 0
+        tracker.detect([(100, 60, 200, 200)])
+        for number in range(60):
+            if number and number % 8 == 0:
+                tracker.detect([])
+            poses = [pose(standing(), box, score) for box in tracker.expected(number / 25)]
+            told += len(tracker.update(poses, number / 25, **SIZE))
+        return told
+
+    assert frames_told(0.3) < 30
+    assert frames_told(0.8) == 60
 
 
-def test_fast_joints_lag_less_than_slow_cutoffs_would_make_them():
-    # Two box sides a second: a fast arm.
-    times = np.arange(60) / RATE
-    points = standing() + np.stack([400 * times, 0 * times], axis=-1)[:, None]
-    lag = (points - run(points))[-1, :, 0]
-    stiff = (points - run(points, speed_share=0.0))[-1, :, 0]
-    assert (lag < 0.25 * stiff).all()
-    assert (lag < 0.06 * 200).all()
-    assert (lag > 0).all()
+def test_a_box_that_left_its_person_goes_back_to_them():
+    # Joints that gather in the face would make the box follow the face.
+    tracker, whole = Tracker(), (100.0, 20.0, 200.0, 300.0)
+    tracker.detect([whole])
+    for number in range(5):
+        (box,) = tracker.expected(number / 25)
+        tracker.update([pose(standing(200, 60, height=60), box)], number / 25, **SIZE)
+    tracker.detect([whole])
+    assert tracker.expected(0.2) == [whole]
 
 
-def test_slow_joints_are_smoothed_more_than_fast_ones():
-    rng = np.random.default_rng(2)
-    noise = rng.normal(0, 1.0, (400, JOINTS, 2))
-    times = np.arange(400)[:, None, None] / RATE
-    left = {}
-    for speed in (0.0, 600.0):
-        motion = standing() + times * [speed, 0]
-        filtered = run(motion + noise)
-        left[speed] = (filtered - motion)[60:, :, 1].std()
-    assert left[0.0] < 0.6 * left[600.0]
-
-
-def test_a_lower_cutoff_smooths_more():
-    points = standing() + np.random.default_rng(0).normal(0, 1.0, (200, JOINTS, 2))
-    spread = [run(points, cutoff=cutoff)[30:].std(axis=0).mean() for cutoff in (0.3, 1.0, 3.0)]
-    assert spread[0] < spread[1] < spread[2]
-
-
-def test_every_joint_is_filtered_by_itself():
-    points = np.repeat(standing()[None], 20, axis=0)
-    points[10:, 3] += [80, -30]
-    filtered = run(points)
-    others = np.arange(JOINTS) != 3
-    np.testing.assert_allclose(filtered[:, others], points[:, others], rtol=1e-6)
-    assert (np.abs(filtered[10] - points[10])[3] > 1).all()
-
-
-def test_the_filter_knows_no_place_and_no_scale():
-    points = standing() + np.random.default_rng(3).normal(0, 4.0, (40, JOINTS, 2))
-    plain, away = run(points), np.array([500, -80])
-    np.testing.assert_allclose(run(points + away), plain + away, atol=1e-3)
-    # A picture of twice the resolution, in which the box is twice as large.
-    np.testing.assert_allclose(run(2 * points, size=400), 2 * plain, atol=1e-3)
-
-
-def test_what_was_given_is_left_as_it_was():
-    points = np.random.default_rng(4).uniform(0, 200, (5, JOINTS, 2))
-    before = points.copy()
-    smoothing = OneEuroFilter(RATE)
-    given = [smoothing(frame, size=200) for frame in points]
-    kept = [frame.copy() for frame in given]
-    smoothing(points[0], size=200)
-    np.testing.assert_array_equal(points, before)
-    np.testing.assert_array_equal(given, kept)
+def test_boxes_overlap_by_what_they_share():
+    assert overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1
+    assert overlap((0, 0, 10, 10), (5, 0, 10, 10)) == pytest.approx(1 / 3)
+    assert overlap((0, 0, 10, 10), (20, 0, 10, 10)) == 0

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,13 @@ from hourglass.core.skeleton import MPII
 from hourglass.media.results import (
     OPENPOSE,
     Found,
-    to_coco,
-    to_csv,
+    coco_entries,
+    csv_header,
+    csv_rows,
+    image_number,
     to_json,
+    to_json_item,
+    to_json_line,
     to_openpose,
 )
 
@@ -54,6 +59,16 @@ def person(number: int = 0) -> Pose:
 
 def picture(name: str = "a.jpg", people: int = 1, **of_film: Any) -> Found:
     return Found(name, 640, 480, [person(number) for number in range(people)], **of_film)
+
+
+def to_csv(found: list[Found]) -> str:
+    """The file that grows out of these."""
+    return csv_header(MPII) + "".join(map(csv_rows, found))
+
+
+def to_coco(found: list[Found]) -> str:
+    entries = [entry for one in found for entry in coco_entries(one, 397133)]
+    return json.dumps(entries) + "\n"
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -133,16 +148,17 @@ def test_csv_has_a_row_per_person():
 
 def test_csv_columns_stand_in_the_order_described():
     names = to_csv([]).strip().split(",")
-    assert names[:8] == [
-        *("image", "frame", "person"),
+    assert names[:9] == [
+        *("image", "frame", "person", "id"),
         *("box_x", "box_y", "box_width", "box_height", "score"),
     ]
-    assert names[8:11] == ["right_ankle_x", "right_ankle_y", "right_ankle_score"]
-    assert len(names) == 8 + 3 * 16 == len(set(names))
+    assert names[9:12] == ["right_ankle_x", "right_ankle_y", "right_ankle_score"]
+    assert len(names) == 9 + 3 * 16 == len(set(names))
 
 
 def test_csv_says_the_frame_and_numbers_that_any_program_reads():
-    (row,) = rows_of(to_csv([picture("a.mp4", 1, frame=7, time=0.28)]))
+    found = picture("a.mp4", 1, frame=7, time=0.28)
+    (row,) = rows_of(to_csv([replace(found, poses=[replace(found.poses[0], id=3)])]))
     assert row["frame"] == "7"
     for name, text in row.items():
         if name != "image":
@@ -158,7 +174,8 @@ def test_coco_has_the_17_keypoints_in_their_order():
     entries = json.loads(to_coco([found]))
     assert [entry["image_id"] for entry in entries] == [397133, 397133]
     for entry, pose in zip(entries, found.poses, strict=True):
-        assert set(entry) == {"image_id", "category_id", "keypoints", "score"}
+        assert set(entry) == {"image_id", "category_id", "keypoints", "score", "file_name"}
+        assert entry["file_name"] == "000000397133.jpg"
         assert entry["category_id"] == 1
         assert entry["score"] == pytest.approx(pose.score, abs=5e-4)
         triples = np.reshape(entry["keypoints"], (17, 3))
@@ -181,13 +198,34 @@ def test_coco_has_the_17_keypoints_in_their_order():
     ],
 )
 def test_coco_pictures_have_the_numbers_in_their_names(name: str, number: int | str):
-    (entry,) = json.loads(to_coco([picture(name)]))
-    assert entry["image_id"] == number
+    assert image_number(name) == number
 
 
-def test_coco_frames_have_their_own_numbers():
-    entries = json.loads(to_coco([picture("a_9.mp4", 1, frame=n, time=n / 25) for n in (0, 3)]))
-    assert [entry["image_id"] for entry in entries] == [0, 3]
+def test_people_of_films_have_their_ids_in_every_format():
+    frame = picture("a.mp4", 2, frame=7, time=0.28)
+    poses = [replace(pose, id=number) for pose, number in zip(frame.poses, (4, 9), strict=True)]
+    frame = replace(frame, poses=poses)
+    (one,) = json.loads(to_json([frame]))
+    assert [person["id"] for person in one["people"]] == [4, 9]
+    assert [row["id"] for row in rows_of(to_csv([frame]))] == ["4", "9"]
+    entries = coco_entries(frame, 7)
+    assert [(entry["track_id"], entry["frame"]) for entry in entries] == [(4, 7), (9, 7)]
+    people = json.loads(to_openpose(frame))["people"]
+    assert [person["person_id"] for person in people] == [[4], [9]]
+    # In pictures nobody has one.
+    alone = picture()
+    assert "id" not in json.loads(to_json([alone]))[0]["people"][0]
+    assert rows_of(to_csv([alone]))[0]["id"] == ""
+    assert "track_id" not in coco_entries(alone, 1)[0]
+    assert json.loads(to_openpose(alone))["people"][0]["person_id"] == [-1]
+
+
+def test_numbers_that_are_none_are_not_written():
+    found = picture()
+    found.poses[0].points[3] = np.nan
+    for write in (to_json_item, to_json_line, lambda one: to_json([one])):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            write(found)
 
 
 # OpenPose.
