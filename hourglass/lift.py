@@ -122,9 +122,8 @@ def main(
         lifted, failures = lifted + more, failures + failed
         for film, target in zip(films, film_drawings or none[: len(films)], strict=True):
             try:
-                more, failed = lift_film(
-                    film, estimator, lifter, locate, drawn=target, every=every, smooth=smooth
-                )
+                how = {"every": every, "detects": detect, "smooth": smooth}
+                more, failed = lift_film(film, estimator, lifter, locate, drawn=target, **how)
                 lifted, failures = lifted + more, failures + failed
             except ValueError as error:
                 failures.append(str(error))

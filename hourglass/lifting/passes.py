@@ -11,8 +11,9 @@ import numpy as np
 
 from hourglass.core.progress import Progress
 from hourglass.inference.estimator import PoseEstimator
-from hourglass.inference.pipeline import AHEAD, Failed, Locate, Seen, Writer, see_film, see_pictures
-from hourglass.inference.tracking import OneEuroFilter
+from hourglass.inference.films import see_film
+from hourglass.inference.pipeline import Failed, Locate, Seen, Writer, see_pictures
+from hourglass.inference.smoothing import OneEuroFilter
 from hourglass.lifting.estimator import Body, Lifter
 from hourglass.lifting.keypoint_files import parse_keypoints, read_keypoints
 from hourglass.lifting.panels import SIZE, draw_panels
@@ -126,6 +127,7 @@ def lift_film(
     *,
     drawn: Path | None,
     every: int = 1,
+    detects: bool = False,
     smooth: bool = False,
 ) -> tuple[list[Lifted], list[str]]:
     """Finds and lifts the people in a film, and writes a film of the panels.
@@ -134,9 +136,10 @@ def lift_film(
         source: The film's file, a camera's number, or a stream's address.
         estimator: The 2D network.
         lifter: The lifting network.
-        locate: Says where people are at first, and when one is lost.
+        locate: Says where people are.
         drawn: The film to write, or None; it has a row for each person of the first frame.
         every: Take each `every`-th frame only.
+        detects: Whether `locate` finds everybody, so that people may come and go.
         smooth: Filter joints against jitter, before and after they are lifted.
 
     Returns:
@@ -149,7 +152,7 @@ def lift_film(
     name = film.name
     lifted: list[Lifted] = []
     failures: list[str] = []
-    filters: list[OneEuroFilter] = []
+    filters: dict[int | None, OneEuroFilter] = {}
     with ExitStack() as stack:
         writer = None
         if drawn:
@@ -159,13 +162,16 @@ def lift_film(
         )
         smooth_at = film.rate if smooth else None
         try:
-            ahead = 1 if film.live else AHEAD
-            for one in see_film(film, estimator, locate, smooth_at=smooth_at, ahead=ahead):
+            seen = see_film(
+                film, estimator, locate, detects=detects, smooth_at=smooth_at, live=film.live
+            )
+            for one in seen:
                 bodies = lifter.bodies(one.poses)
                 if smooth:
-                    while len(filters) < len(bodies):
-                        filters.append(OneEuroFilter(film.rate))
-                    bodies = [_smoothed(*pair) for pair in zip(bodies, filters, strict=False)]
+                    for pose in one.poses:
+                        filters.setdefault(pose.id, OneEuroFilter(film.rate))
+                    known = [filters[pose.id] for pose in one.poses]
+                    bodies = [_smoothed(*pair) for pair in zip(bodies, known, strict=True)]
                 lifted.append(Lifted(_found(one, name), bodies))
                 if writer:
                     time = lifted[-1].found.time or 0.0
