@@ -122,8 +122,16 @@ def main(
         lifted, failures = lifted + more, failures + failed
         for film, target in zip(films, film_drawings or none[: len(films)], strict=True):
             try:
-                how = {"every": every, "detects": detect, "smooth": smooth}
-                more, failed = lift_film(film, estimator, lifter, locate, drawn=target, **how)
+                more, failed = lift_film(
+                    film,
+                    estimator,
+                    lifter,
+                    locate,
+                    drawn=target,
+                    every=every,
+                    detects=detect,
+                    smooth=smooth,
+                )
                 lifted, failures = lifted + more, failures + failed
             except ValueError as error:
                 failures.append(str(error))
