@@ -121,7 +121,7 @@ WINGS = {
     ),
     "scoring": Wing(
         below=(*INFERENCE_AND_BELOW, "data"),
-        rooms=("pck", "diagnosis", "evaluation", "calibrating", "report"),
+        rooms=("pck", "oks", "diagnosis", "evaluation", "calibrating", "report"),
     ),
     "training": Wing(
         below=ALL_BUT_THE_LAST,
@@ -209,6 +209,7 @@ START_WITHOUT_TENSORFLOW = [
     "modelfiles/runtimes",
     *(f"inference/{name}" for name in WINGS["inference"].rooms),
     "scoring/pck",
+    "scoring/oks",
     "scoring/diagnosis",
     *(f"lifting/{name}" for name in WINGS["lifting"].rooms if name not in TRAINS_OR_EXPORTS),
     "predict",

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from hourglass.core.decoding import decode_heatmaps
-from hourglass.core.skeleton import MPII
-from hourglass.scoring.pck import GROUPS, HEAD_SIZE_PER_SCALE, LEFT_OUT, pck, pckh, torso_size
+from hourglass.core.skeleton import COCO, LSP, MPII, REFERENCES, Skeleton
+from hourglass.scoring.pck import (
+    BOXES,
+    HEAD_SIZE_PER_SCALE,
+    HEADS,
+    MEASURES,
+    TORSOS,
+    measure_of,
+    pck,
+    pckh,
+    reference_size,
+    skeleton_pck,
+    table_of_scores,
+    torso_size,
+)
 
 WRIST, KNEE, PELVIS, THORAX = 10, 1, 6, 7
 INF, NAN = float("inf"), float("nan")
@@ -101,10 +117,6 @@ def test_pelvis_and_thorax_are_left_out_of_both_means(joint: int):
     assert (score.pooled, score.mean) == (100.0, 100.0)
 
 
-def test_exactly_pelvis_and_thorax_are_left_out():
-    assert LEFT_OUT == (PELVIS, THORAX)
-
-
 def test_nobody_labelled_gives_no_number():
     values = people(2)
     values["labelled"][:, PELVIS] = True
@@ -147,8 +159,8 @@ def test_head_size_per_scale_is_mpiis():
 
 
 def test_groups_hold_the_14_counted_joints_once():
-    joints = sorted(joint for group in GROUPS.values() for joint in group)
-    assert joints == [joint for joint in range(16) if joint not in LEFT_OUT]
+    joints = sorted(joint for _, group in MPII.groups for joint in group)
+    assert joints == [joint for joint in range(16) if joint not in (PELVIS, THORAX)]
 
 
 @pytest.mark.parametrize(
@@ -291,3 +303,95 @@ def test_arrays_that_do_not_fit_are_named(name: str, shape: tuple[int, ...], mes
     values = {**people(2), name: np.ones(shape)}
     with pytest.raises(ValueError, match=message):
         pckh(**values)
+
+
+# Any skeleton.
+
+
+DOOR = Skeleton("door", ("top_left", "top_right", "bottom"), left_out=(2,))
+
+
+def labels(skeleton: Skeleton, count: int = 2, **changes: Any) -> Any:
+    """People of scale 1 and 2 and so on, all joints labelled, as shards hold them."""
+    joints = len(skeleton.joints)
+    fields = {
+        "points": np.random.default_rng(4).uniform(0, 500, (count, joints, 2)).astype(np.float32),
+        "labelled": np.ones((count, joints), bool),
+        "scale": np.arange(1, count + 1, dtype=np.float32),
+        "skeleton": skeleton,
+    }
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def test_every_reference_has_a_measure():
+    assert set(MEASURES) == set(REFERENCES)
+    assert [measure_of(skeleton) for skeleton in (MPII, LSP, COCO)] == [HEADS, TORSOS, BOXES]
+
+
+@pytest.mark.parametrize(
+    ("measure", "title", "strict"),
+    [
+        (HEADS, "PCKh@0.5", "PCKh@0.1"),
+        (TORSOS, "PCK@0.2", "PCK@0.1"),
+        (BOXES, "PCK@0.1", "PCK@0.05"),
+    ],
+)
+def test_a_measure_names_its_scores(measure: Any, title: str, strict: str):
+    assert (measure.title, measure.column(measure.strict)) == (title, strict)
+
+
+def test_the_reference_is_the_head_the_box_or_the_torso():
+    np.testing.assert_array_equal(reference_size(labels(MPII)), [25, 50])
+    np.testing.assert_array_equal(reference_size(labels(DOOR)), [200, 400])
+    people = labels(LSP)
+    shoulder, hip = LSP.index("right_shoulder"), LSP.index("left_hip")
+    people.points[:, shoulder], people.points[:, hip] = (10, 10), (13, 14)
+    people.labelled[1, hip] = False
+    np.testing.assert_array_equal(reference_size(people), [5, NAN])
+
+
+def test_a_skeleton_is_scored_by_its_own_reference():
+    people = labels(DOOR)
+    found = people.points + np.float32([20, 0])  # 0.1 of the first one's box, 0.05 of the other's
+    assert skeleton_pck(found, people, 0.1).pooled == 100
+    assert skeleton_pck(found, people, 0.05).pooled == 50
+    assert skeleton_pck(found, people, 0.049).pooled == 0
+
+
+def test_a_skeletons_left_out_joints_and_groups_are_its_own():
+    people = labels(DOOR)
+    found = people.points.copy()
+    found[:, 2] += 1000
+    found[0, 0] += 1000
+    score = skeleton_pck(found, people, 0.1)
+    assert score.per_joint.tolist() == [50, 100, 0]
+    assert (score.pooled, score.mean) == (75, 75)
+    assert score.group("Bottom") == 0
+
+
+def test_the_table_of_mpii_is_as_the_field_prints_it():
+    people = labels(MPII)
+    scores = table_of_scores(people.points + np.float32([5, 0]), people)
+    assert list(scores) == ["PCKh@0.5", "PCKh@0.1", "PCK@0.2"]
+    assert (scores["PCKh@0.5"].pooled, scores["PCKh@0.1"].pooled) == (100, 50)
+    torso = torso_size(people.points, people.labelled)
+    own = pck(
+        people.points + np.float32([5, 0]),
+        people.points,
+        reference=torso,
+        labelled=people.labelled,
+    )
+    np.testing.assert_array_equal(scores["PCK@0.2"].per_joint, own.per_joint)
+
+
+@pytest.mark.parametrize("skeleton", [LSP, COCO, DOOR])
+def test_the_table_of_any_other_has_three_thresholds(skeleton: Skeleton):
+    people = labels(skeleton)
+    scores = table_of_scores(people.points, people)
+    assert list(scores) == ["PCK@0.05", "PCK@0.1", "PCK@0.2"]
+    assert all(score.pooled == 100 for score in scores.values())
+
+
+def test_a_skeleton_without_torso_has_no_torso_size():
+    with pytest.raises(ValueError, match="skeleton 'door' says of no two joints that they are"):
+        torso_size(np.zeros((1, 3, 2)), np.ones((1, 3), bool), skeleton=DOOR)
