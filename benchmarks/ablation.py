@@ -17,7 +17,7 @@ import click
 from benchmarks.hold_out import hold_out
 from hourglass.console import command
 from hourglass.core.config import Config, preset
-from hourglass.scoring.evaluation import COLUMNS, evaluate
+from hourglass.scoring.evaluation import evaluate
 from hourglass.training.run import train
 
 BASE: dict[str, Any] = {
@@ -93,7 +93,7 @@ def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:
         )
         for kind, scores in evaluation.scores.items():
             result[f"{refine} {kind}"] = {
-                column: round(scores[column].pooled, 2) for column in COLUMNS
+                column: round(score.pooled, 2) for column, score in scores.items()
             }
     return result
 

@@ -6,7 +6,6 @@ plain background where the photographs themselves may not be passed on.
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import click
@@ -15,29 +14,31 @@ import numpy as np
 from PIL import Image
 
 from hourglass.console import command, quiet_stderr
-from hourglass.core.geometry import crop_matrix, warp
+from hourglass.core import config
 from hourglass.inference.estimator import PoseEstimator
-from hourglass.media.pictures import decode_picture
-from hourglass.scoring.report import PANEL, draw_panel
+from hourglass.media.panels import PANEL, crop_panels
+from hourglass.scoring.pck import measure_of
+from hourglass.scoring.pictures import load_pictures
+from hourglass.training.callbacks.names import HISTORY, VALIDATION_LOSS, score_name
 
-PAPER = 245
 GAP = 6
 
 
 def draw_curve(run: Path, target: Path) -> None:
-    """Losses and PCKh over the epochs of a run's `history.csv`, as PNG."""
+    """Losses and PCK over the epochs of a run's `history.csv`, as PNG."""
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from hourglass.training.callbacks.names import HISTORY, PCKH, PCKH_STRICT, VALIDATION_LOSS
-
+    chosen = config.from_json((run / config.FILE).read_text(encoding="utf-8"), where=str(run))
+    measure = measure_of(chosen.skeleton)
     rows = np.genfromtxt(run / HISTORY, delimiter=",", names=True, deletechars="", dtype=None)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     left.plot(rows["epoch"], rows["loss"], label="training")
     left.plot(rows["epoch"], rows[VALIDATION_LOSS], label="validation")
     left.set(xlabel="epoch", ylabel="loss", yscale="log")
-    right.plot(rows["epoch"], rows[PCKH], label="PCKh@0.5")
-    right.plot(rows["epoch"], rows[PCKH_STRICT], label="PCKh@0.1")
+    for threshold in (measure.right, measure.strict):
+        line = rows[score_name(measure, threshold)]
+        right.plot(rows["epoch"], line, label=measure.column(threshold))
     right.set(xlabel="epoch", ylabel="% of validation joints", ylim=(0, None))
     for axis in (left, right):
         axis.grid(alpha=0.3)
@@ -48,20 +49,18 @@ def draw_curve(run: Path, target: Path) -> None:
 
 def draw_strip(data: str, model: Path, target: Path, *, people: int, plain: bool) -> None:
     """Labelled (above) and predicted (below) skeletons of the first validation people, as PNG."""
-    from hourglass.data.shards import find_shards, read_records
+    from hourglass.data.people import load_people
 
-    estimator = PoseEstimator.load(model)
+    estimator, labels = PoseEstimator.load(model), load_people(data)
+    chosen = range(min(people, len(labels)))
     columns = []
-    for record in itertools.islice(read_records(find_shards(data)), people):
-        person = record.person
-        picture = decode_picture(record.encoded, where=person.filename)
-        center, scale = person.center, person.scale
-        points, scores = estimator.predict_crops([picture], center[None], np.array([scale]))
-        matrix = crop_matrix(center, scale, size=PANEL)
-        paper = np.full((PANEL, PANEL, 3), PAPER, np.uint8)
-        canvas = paper if plain else warp(picture, matrix, size=PANEL)
-        labelled = (person.points, person.labelled.astype(np.float32))
-        panels = [draw_panel(canvas, matrix, *pose) for pose in (labelled, (points[0], scores[0]))]
+    for place, picture in zip(chosen, load_pictures(data, chosen), strict=True):
+        center, scale = labels.center[place], labels.scale[place]
+        points, scores = estimator.predict_crops([picture], center[None], scale[None])
+        poses = [(labels.points[place], labels.labelled[place]), (points[0], scores[0])]
+        panels = crop_panels(
+            picture, poses, center=center, scale=scale, skeleton=labels.skeleton, plain=plain
+        )
         columns.append(np.vstack(panels))
     gaps = np.full((2 * PANEL, GAP, 3), 255, np.uint8)
     strip = np.hstack([part for column in columns for part in (column, gaps)][:-1])

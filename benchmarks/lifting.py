@@ -201,7 +201,7 @@ def _errors(shards: str) -> str:
     with quiet_stderr():
         from hourglass.data.people import load_people
         from hourglass.inference.estimator import PoseEstimator
-        from hourglass.scoring.evaluation import load_pictures
+        from hourglass.scoring.pictures import load_pictures
     people = load_people(shards)
     chosen = range(min(len(people), MOST_PEOPLE))
     with quiet_stderr():

@@ -11,8 +11,9 @@ from hourglass.console import PATH, command, model_option, quiet_stderr
 from hourglass.core.files import write_file
 from hourglass.inference.estimator import default_model
 from hourglass.modelfiles.runtimes import load_runtime
-from hourglass.scoring.evaluation import evaluate, format_table, to_dict
+from hourglass.scoring.evaluation import evaluate
 from hourglass.scoring.report import write_report
+from hourglass.scoring.tables import format_people, format_table, to_dict
 
 
 @click.command()
@@ -24,6 +25,12 @@ from hourglass.scoring.report import write_report
 )
 @model_option
 @click.option("--flip-test", is_flag=True, help="Also score with mirrored crops averaged in.")
+@click.option(
+    "--detect",
+    is_flag=True,
+    help="Look for people with the detector, instead of where the labels are; in shards of whole "
+    "pictures.",
+)
 @click.option("--json", "json_file", type=PATH, help="File to write all numbers to.")
 @click.option(
     "--report",
@@ -33,19 +40,27 @@ from hourglass.scoring.report import write_report
 )
 @command
 def main(
-    data: str, model: Path | None, flip_test: bool, json_file: Path | None, report: Path | None
+    data: str,
+    model: Path | None,
+    flip_test: bool,
+    detect: bool,
+    json_file: Path | None,
+    report: Path | None,
 ) -> None:
-    """Prints PCKh (threshold in head sizes) and PCK (in torso lengths), percent of labelled joints.
+    """Prints how many labelled joints a model finds, percent, and AP and AR by COCO's protocol.
 
-    Pelvis and thorax are left out of both means, as in MPII's protocol. "Mean, pooled" is over all
-    joints of all people; "Mean of joints" is the plain mean of the 14 joints' own numbers.
+    MPII's people are scored by PCKh (threshold in head sizes) and PCK@0.2 (in torso lengths),
+    others by PCK in what their skeleton names: head, torso, or the longer side of the box. Joints
+    that the skeleton leaves out, MPII's pelvis and thorax, are in neither mean: "Mean, pooled" is
+    over all joints of all people, "Mean of joints" the plain mean of the joints' own numbers. AP
+    and AR are printed where the labels have boxes or areas.
     """
     model = model or default_model()
     with quiet_stderr():
         runtime = load_runtime(model)
-    evaluation = evaluate(data, model, flip_test=flip_test, runtime=runtime)
+    evaluation = evaluate(data, model, flip_test=flip_test, runtime=runtime, detect=detect)
     click.echo(format_table(evaluation))
-    click.echo(f"{len(evaluation.labels)} people of {data}, model {model}")
+    click.echo(format_people(evaluation))
     if json_file:
         write_file(json_file, json.dumps(to_dict(evaluation), indent=1) + "\n")
         click.echo(f"numbers in {json_file}")

@@ -59,7 +59,7 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
     "--schedule",
     type=click.Choice(SCHEDULES),
     help="cosine: to 0 after a warm-up; plateau: ÷10 after 10 epochs without a better "
-    "validation PCKh. [default: the preset's]",
+    "validation score. [default: the preset's]",
 )
 @click.option("--warmup-epochs", type=float, help="Epochs of warm-up. [default: the preset's]")
 @click.option(
@@ -108,7 +108,7 @@ def main(
         config, data, folder=folder, board=board, resume=resume, weights=weights, devices=devices
     )
     click.echo(
-        f"{done.state.epoch} epochs done, {done.seconds:.0f} s; best PCKh@0.5 "
+        f"{done.state.epoch} epochs done, {done.seconds:.0f} s; best {done.score} "
         f"{done.state.best_score:.1f} after epoch {done.state.best_epoch}\n"
         f"best model   {folder / 'best.keras'}\n"
         f"last model   {folder / 'last.keras'}\n"

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from hourglass.calibrate import main
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.core.config import Config, NetworkConfig
-from hourglass.core.person import Person
-from hourglass.data.people import People
+from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
+from hourglass.core.skeleton import MPII
+from hourglass.data.people import gather
 from hourglass.inference.estimator import SHIPPED, PoseEstimator
 from hourglass.modelfiles.keras_file import load_model, read_calibrations, save_model
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
@@ -48,13 +49,14 @@ class Doubtful:
 def make_evaluation(**ways: tuple[float | np.ndarray, np.ndarray]) -> Evaluation:
     """People with a head of 10 px: for each way, heights (N,) and right (N,), of all joints."""
     count = len(next(iter(ways.values()))[1])
-    labels = People(
-        points=np.zeros((count, 16, 2), np.float32),
-        labelled=np.ones((count, 16), bool),
-        center=np.zeros((count, 2), np.float32),
-        scale=np.full(count, 0.4, np.float32),
-        filename=("",) * count,
+    person = Person(
+        filename="",
+        points=np.zeros((16, 2), np.float32),
+        visibility=np.full(16, VISIBLE, np.uint8),
+        center=np.zeros(2, np.float32),
+        scale=0.4,
     )
+    labels = gather([person] * count, MPII)
     keypoints = {}
     for kind, (heights, right) in ways.items():
         points = np.zeros((count, 16, 2), np.float32)
@@ -143,7 +145,7 @@ def test_each_way_to_run_has_a_calibration_of_its_own():
 
 def test_keypoints_without_a_label_are_left_out():
     evaluation = make_evaluation(plain=(0.6, np.arange(200) < 100))
-    evaluation.labels.labelled[100:] = False
+    evaluation.labels.visibility[100:] = NOT_LABELLED
     (calibration,) = calibrate(evaluation).values()
     assert [line.tolist() for line in calibration.rates] == [[1.0]] * 16
     assert cross_checked(evaluation, PLAIN).count.sum() == 100 * 16

@@ -26,11 +26,15 @@ from hourglass.modelfiles.keras_file import save_model
 from hourglass.modelfiles.runtimes import Runtime
 from hourglass.networks.hourglass import build_network
 from hourglass.networks.losses import ForegroundWeightedMSE
-from hourglass.scoring.evaluation import COLUMNS, evaluate, format_table, to_dict
-from hourglass.scoring.pck import GROUPS
-from hourglass.training.callbacks.names import PCKH, PCKH_STRICT
+from hourglass.scoring.evaluation import evaluate
+from hourglass.scoring.oks import MEASURES
+from hourglass.scoring.tables import format_table, to_dict
 from hourglass.training.callbacks.validate import Validate
+from hourglass.training.feed import pairs, validation_feed
 from hourglass.training.metrics import validation_model
+
+GROUPS = dict(MPII.groups)
+COLUMNS = ("PCKh@0.5", "PCKh@0.1", "PCK@0.2")
 
 
 class Mistaken:
@@ -154,6 +158,147 @@ def test_pictures_are_taken_as_stored(
     np.testing.assert_array_equal(upright > 0.5, person.labelled)
 
 
+# People who are looked for.
+
+
+@pytest.fixture
+def detector(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """`detector(boxes)`: what the detector finds in a picture is `boxes(picture)` from now on.
+
+    Returns a list that grows by the width of each picture it was asked about.
+    """
+
+    def use(boxes: Callable[[np.ndarray], list[tuple[float, ...]]]) -> list[int]:
+        asked: list[int] = []
+
+        def find(picture: np.ndarray) -> list[tuple[float, ...]]:
+            asked.append(picture.shape[1])
+            return boxes(picture)
+
+        monkeypatch.setattr("hourglass.inference.detection.PeopleDetector", lambda: find)
+        return asked
+
+    return use
+
+
+def whole_picture(picture: np.ndarray) -> list[tuple[float, ...]]:
+    return [(0.0, 0.0, float(picture.shape[1]), float(picture.shape[0]))]
+
+
+@pytest.fixture
+def two_in_a_picture(
+    tmp_path: Path,
+    dotted_person: Callable[..., tuple[Person, np.ndarray]],
+    to_jpeg_bytes: Callable[[np.ndarray], bytes],
+) -> str:
+    """Shards of a picture of two people side by side, and of one of one person."""
+    left, one = dotted_person(1, filename="two.jpg")
+    right, other = dotted_person(2, filename="two.jpg")
+    aside = np.array([one.shape[1], 0], np.float32)
+    points = np.where(right.labelled[:, None], right.points + aside, right.points)
+    right = dataclasses.replace(right, points=points, center=right.center + aside)
+    alone, third = dotted_person(3)
+    both = np.concatenate([one, other], axis=1)
+    with (tmp_path / "validation_0001_of_0001.tfrecords").open("wb") as file:
+        for person, picture in ((left, both), (alone, third), (right, both)):
+            height, width = picture.shape[:2]
+            encoded = to_jpeg_bytes(picture)
+            file.write(frame(to_example(person, encoded=encoded, height=height, width=width)))
+    return f"{tmp_path}/validation*"
+
+
+def halves(picture: np.ndarray) -> list[tuple[float, ...]]:
+    """The right half first: labels and detections come in no common order."""
+    height, width = picture.shape[:2]
+    return [(x, 0.0, 96.0, float(height)) for x in range(width - 96, -1, -96)]
+
+
+def test_people_who_are_found_are_scored_as_whom_they_are_most_like(
+    two_in_a_picture: str,
+    dot_finder: Runtime,
+    use_runtime: Callable[[Runtime], None],
+    detector: Callable[..., list[int]],
+):
+    use_runtime(dot_finder)
+    asked = detector(halves)
+    evaluation = evaluate(two_in_a_picture, "dots.keras", flip_test=True, detect=True)
+    assert asked == [192, 96]  # each picture once, though one is stored twice
+    assert evaluation.detected == 3
+    for kind in ("plain", "flip_test"):
+        assert evaluation.keypoints[kind].found.all()
+        assert evaluation.scores[kind]["PCKh@0.5"].pooled == 100
+        assert evaluation.oks[kind]["AP"] == pytest.approx(100)
+        assert evaluation.oks[kind]["AR"] == pytest.approx(100)
+
+
+def test_who_is_not_found_counts_as_missed(
+    two_in_a_picture: str,
+    dot_finder: Runtime,
+    use_runtime: Callable[[Runtime], None],
+    detector: Callable[..., list[int]],
+):
+    use_runtime(dot_finder)
+    detector(lambda picture: halves(picture)[:1] if picture.shape[1] > 96 else [])
+    evaluation = evaluate(two_in_a_picture, "dots.keras", detect=True)
+    keypoints, labelled = evaluation.keypoints["plain"], evaluation.labels.labelled
+    assert keypoints.found.tolist() == [False, False, True]
+    kept = np.delete(np.arange(16), [MPII.index("pelvis"), MPII.index("thorax")])
+    counts = labelled[:, kept].sum(axis=1)
+    share = 100 * counts[2] / counts.sum()
+    assert evaluation.scores["plain"]["PCKh@0.5"].pooled == pytest.approx(share)
+    assert evaluation.oks["plain"]["AR"] == pytest.approx(100 / 3)
+    assert not evaluation.right("plain")[:2].any()
+    assert not keypoints.scores[:2].any()
+
+
+def test_the_command_says_who_was_looked_for(
+    two_in_a_picture: str,
+    tmp_path: Path,
+    dot_finder: Runtime,
+    use_runtime: Callable[[Runtime], None],
+    detector: Callable[..., list[int]],
+):
+    use_runtime(dot_finder)
+    detector(lambda picture: [*halves(picture)[:1], (5.0, 5.0, 10.0, 10.0)])
+    arguments = ["--data", two_in_a_picture, "--model", "dots.keras", "--detect"]
+    written = ["--json", str(tmp_path / "scores.json"), "--report", str(tmp_path / "page")]
+    result = CliRunner().invoke(main, [*arguments, *written])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert f"3 people of {two_in_a_picture}, model dots.keras" in lines
+    assert "looked for in 2 pictures: 4 found, matched with 3 of the labelled" in lines
+    title = next(place for place, line in enumerate(lines) if line.startswith("OKS"))
+    assert lines[title].split()[1:] == list(MEASURES)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["detected"] == 4
+    for cell, name in zip(lines[title + 1].split()[1:], MEASURES, strict=True):
+        value = scores["oks"]["plain"][name]
+        assert (cell == "nan") == (value is None)
+        assert value is None or float(cell) == pytest.approx(value, abs=0.006)
+    assert "labels of 3 of 3 people give no area for OKS: 0.53 of the box" in lines
+    assert "as the detector found them" in (tmp_path / "page" / "report.html").read_text()
+
+
+def test_parts_of_a_picture_are_not_looked_at_for_people(
+    two_in_a_picture: str,
+    dotted_person: Callable[..., tuple[Person, np.ndarray]],
+    to_jpeg_bytes: Callable[[np.ndarray], bytes],
+    dot_finder: Runtime,
+    use_runtime: Callable[[Runtime], None],
+    detector: Callable[..., list[int]],
+    error_of: Callable[..., str],
+):
+    person, picture = dotted_person(5, filename="two.jpg")
+    example = to_example(person, encoded=to_jpeg_bytes(picture), height=88, width=96)
+    with Path(two_in_a_picture.replace("*", "_0001_of_0001.tfrecords")).open("ab") as file:
+        file.write(frame(example))
+    use_runtime(dot_finder)
+    detector(whole_picture)
+    line = error_of(main, "--data", two_in_a_picture, "--model", "dots.keras", "--detect")
+    assert line.startswith("two.jpg: the shards hold a part of it for each person")
+    assert line.endswith("build shards with --store whole")
+
+
 # A trained network.
 
 
@@ -181,15 +326,14 @@ def test_validation_while_training_agrees_with_evaluate(people_folder: Path, tmp
     plain.set_weights(network.get_weights())
     save_model(tmp_path / "best.keras", plain, config)
     people = load_people(pattern)
-    dataset = validation_dataset(pattern, config)
-    pairs = dataset.map(lambda image, heatmaps, _: ((image, heatmaps),))
-    validate = Validate(validation_model(network, loss), lambda: pairs, people, input_size=64)
+    batches = pairs(validation_feed(pattern, config))
+    validate = Validate(validation_model(network, loss), batches, people, input_size=64)
     logs: dict[str, float] = {}
     validate.on_epoch_end(0, logs)
     scores = evaluate(pattern, tmp_path / "best.keras", refine="quarter").scores["plain"]
-    assert logs[PCKH] > 40
-    assert abs(logs[PCKH] - scores["PCKh@0.5"].pooled) <= 1
-    assert abs(logs[PCKH_STRICT] - scores["PCKh@0.1"].pooled) <= 1
+    assert logs["val_pckh@0.5"] > 40
+    assert abs(logs["val_pckh@0.5"] - scores["PCKh@0.5"].pooled) <= 1
+    assert abs(logs["val_pckh@0.1"] - scores["PCKh@0.1"].pooled) <= 1
 
 
 # What the command prints and writes.

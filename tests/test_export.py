@@ -259,8 +259,8 @@ def test_a_right_export_compares_as_equal(exported: Exported, micro_file: Path, 
     parity = compare(micro_file, path, data=f"{shards}/validation*")
     assert parity.crops == 9
     assert parity.difference < 1e-4
-    assert parity.model.pckh == parity.export.pckh
-    assert 0 <= parity.model.pckh <= 100
+    assert parity.model.score == parity.export.score
+    assert 0 <= parity.model.score <= 100
     assert parity.model.megabytes == micro_file.stat().st_size / 1e6
     assert parity.export.megabytes == path.stat().st_size / 1e6
     assert parity.export.milliseconds > 0
@@ -270,7 +270,7 @@ def test_keypoints_are_compared_in_pixels(exported: Exported, micro_file: Path):
     parity = compare(micro_file, exported("onnx", outputs="keypoints", batch=2))
     assert (parity.outputs, parity.batch, parity.crops) == ("keypoints", 2, 16)
     assert parity.difference < 1e-3
-    assert parity.model.pckh is parity.export.pckh is None
+    assert parity.model.score is parity.export.score is None
 
 
 @pytest.mark.parametrize("value", [0.5, np.nan])
@@ -300,7 +300,7 @@ def test_perfect_keypoints_score_100(shards: Path):
 
 def test_the_table_has_a_row_per_file():
     model, export = Column("a.keras", 8.12, 25.5, 51.25), Column("longer.tflite", 2.0, 5.0, 50.5)
-    text = format_parity(Parity(model, export, 0.0125, "heatmaps", 800, 1))
+    text = format_parity(Parity(model, export, "PCKh@0.5", 0.0125, "heatmaps", 800, 1))
     assert text.splitlines() == [
         "               PCKh@0.5       MB  ms/crop",
         "a.keras           51.25     8.12    25.50",

@@ -65,6 +65,7 @@ WINGS = {
             "film_writer",
             "window",
             "drawing",
+            "panels",
             "targets",
             "results",
             "result_files",
@@ -121,7 +122,16 @@ WINGS = {
     ),
     "scoring": Wing(
         below=(*INFERENCE_AND_BELOW, "data"),
-        rooms=("pck", "oks", "diagnosis", "evaluation", "calibrating", "report"),
+        rooms=(
+            "pck",
+            "oks",
+            "diagnosis",
+            "pictures",
+            "evaluation",
+            "tables",
+            "calibrating",
+            "report",
+        ),
     ),
     "training": Wing(
         below=ALL_BUT_THE_LAST,

@@ -34,9 +34,11 @@ from hourglass.core.person import Person
 from hourglass.data.records import frame, to_example
 from hourglass.modelfiles.keras_file import TrainingState, load_model
 from hourglass.train import main
-from hourglass.training.callbacks.names import PCKH, PCKH_STRICT, VALIDATION_LOSS
+from hourglass.training.callbacks.names import VALIDATION_LOSS
 from hourglass.training.devices import Devices
 from hourglass.training.run import Run, train
+
+PCKH, PCKH_STRICT = "val_pckh@0.5", "val_pckh@0.1"
 
 NUMBERS = [
     *("epoch", "loss", "loss_stack_1", "loss_stack_2"),
@@ -548,7 +550,7 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     def fake(config: Config, data: str, **where: Any) -> Run:
         assert where.pop("devices").replicas >= 1
         asked.append((config, data, where))
-        return Run(where["folder"], where["board"], TrainingState(4, 61.25, 3), 12.3)
+        return Run(where["folder"], where["board"], TrainingState(4, 61.25, 3), 12.3, "PCKh@0.5")
 
     monkeypatch.setattr("hourglass.training.run.train", fake)
     monkeypatch.chdir(tmp_path)

@@ -1,8 +1,9 @@
 """Scores that mean something: from a heatmap's peak to how often such a keypoint is right.
 
 A network's peaks rank its keypoints well, but a height of 0.6 is no probability. A `Calibration`,
-fitted on people that were not trained on, turns heights into the share of keypoints within
-PCKh@0.5. Only numbers live here; the fitting is run by `hourglass.calibrate`.
+fitted on people that were not trained on, turns heights into the share of keypoints that are right:
+within the threshold that `hourglass.scoring.pck` names for the skeleton, such as PCKh@0.5. Only
+numbers live here; the fitting is run by `hourglass.calibrate`.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ class TrainConfig:
         batch_size: People per step, over all devices together.
         learning_rate: Adam's highest learning rate.
         schedule: `cosine` (to 0, after the warm-up) or `plateau` (multiplied by `plateau_factor`
-            after 10 epochs in which validation PCKh@0.5 did not improve).
+            after 10 epochs in which the validation score did not improve).
         plateau_factor: See `schedule`.
         warmup_epochs: Epochs over which the cosine schedule's learning rate rises from 0.
         encoder_rate: The pretrained encoder's learning rate, as a share of the others'.

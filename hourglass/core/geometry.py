@@ -83,6 +83,23 @@ def invert_affine(matrix: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, offset[..., None]], axis=-1)
 
 
+def crop_to_picture(
+    points: np.ndarray, center: np.ndarray, scale: np.ndarray | float, *, size: int
+) -> np.ndarray:
+    """Points of crops in the pixels of their pictures: the inverse of `crop_matrix`.
+
+    Args:
+        points: (..., J, 2) px of the crops; of heatmaps' cells, `from_grid` gives them.
+        center: (..., 2) the crops' centres, px of the pictures.
+        scale: (...) MPII scales.
+        size: Side of the crops, px.
+
+    Returns:
+        (..., J, 2) float64.
+    """
+    return apply_affine(invert_affine(crop_matrix(center, scale, size=size)), points)
+
+
 def box_to_crop(box: tuple[float, float, float, float]) -> tuple[np.ndarray, float]:
     """The crop that frames a person's box.
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from hourglass.core.config import Config
 from hourglass.core.decoding import decode_heatmaps
-from hourglass.core.geometry import apply_affine, crop_matrix, from_grid, invert_affine
+from hourglass.core.geometry import crop_to_picture, from_grid
 from hourglass.data.datasets import validation_dataset
 from hourglass.data.people import load_people
 from hourglass.modelfiles.metadata import HEATMAPS
 from hourglass.modelfiles.runtimes import KerasRuntime, load_export
-from hourglass.scoring.pck import HEAD_SIZE_PER_SCALE, pckh
+from hourglass.scoring.pck import measure_of, skeleton_pck
 
 BATCH_SIZE = 16
 
@@ -42,13 +42,13 @@ class Column:
         name: The file's.
         megabytes: Its size, or its folder's, in units of 1,000,000 bytes.
         milliseconds: Per crop, median.
-        pckh: PCKh@0.5 pooled over joints, percent; None without data.
+        score: The skeleton's own PCK pooled over joints, percent; None without data.
     """
 
     name: str
     megabytes: float
     milliseconds: float
-    pckh: float | None
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Parity:
     Attributes:
         model: The Keras file.
         export: The exported one.
+        title: What the scores are, such as `"PCKh@0.5"`.
         difference: Largest one between their outputs: of heatmaps, or of keypoints in crop px.
         outputs: What is compared, as `hourglass.modelfiles.metadata.OUTPUTS` names it.
         crops: How many they were compared on.
@@ -66,6 +67,7 @@ class Parity:
 
     model: Column
     export: Column
+    title: str
     difference: float
     outputs: str
     crops: int
@@ -112,6 +114,7 @@ def compare(model: Path, export: Path, *, data: str | None = None) -> Parity:
         model=column(model, expected, points[0]),
         export=column(export, actual, points[1]),
         difference=float(np.max(differences)),
+        title=measure_of(config.skeleton).title,
         outputs=exported.outputs,
         crops=sum(map(len, points[0])),
         batch=len(timed),
@@ -137,15 +140,10 @@ def _decoded(heatmaps: np.ndarray, refine: Any) -> np.ndarray:
 
 
 def _score(points: np.ndarray, data: str, config: Config) -> float:
-    """PCKh@0.5, pooled, of points (N, J, 2) in px of the crops of `load_people`'s people."""
-    people = load_people(data)
-    matrices = crop_matrix(people.center, people.scale, size=config.network.input_size)
-    return pckh(
-        apply_affine(invert_affine(matrices), points),
-        people.points,
-        head_size=HEAD_SIZE_PER_SCALE * people.scale,
-        labelled=people.labelled,
-    ).pooled
+    """The skeleton's PCK, pooled, of points (N, J, 2) in px of `load_people`'s people's crops."""
+    people, size = load_people(data), config.network.input_size
+    found = crop_to_picture(points, people.center, people.scale, size=size)
+    return skeleton_pck(found, people, measure_of(people.skeleton).right).pooled
 
 
 def _megabytes(path: Path) -> float:
@@ -167,14 +165,14 @@ def format_parity(parity: Parity) -> str:
     """The comparison as text: a row per file, then what was compared."""
     columns = (parity.model, parity.export)
     width = max(len(column.name) for column in columns)
-    lines = [f"{'':<{width}}{'PCKh@0.5':>10}{'MB':>9}{'ms/crop':>9}"]
+    lines = [f"{'':<{width}}{parity.title:>10}{'MB':>9}{'ms/crop':>9}"]
     for column in columns:
-        score = "-" if column.pckh is None else f"{column.pckh:.2f}"
+        score = "-" if column.score is None else f"{column.score:.2f}"
         lines.append(
             f"{column.name:<{width}}{score:>10}{column.megabytes:>9.2f}{column.milliseconds:>9.2f}"
         )
     unit = "" if parity.outputs == HEATMAPS else " px of the crop"
-    kind = "of noise" if parity.export.pckh is None else "of the validation people"
+    kind = "of noise" if parity.export.score is None else "of the validation people"
     lines.append(
         f"largest difference between their {parity.outputs} {parity.difference:.2g}{unit}, on "
         f"{parity.crops} crops {kind}; time with {parity.batch} at once"

@@ -20,11 +20,10 @@ import numpy as np
 from hourglass.core.calibration import FLIP_TEST, PLAIN
 from hourglass.core.decoding import Refinement, decode_heatmaps
 from hourglass.core.geometry import (
-    apply_affine,
     box_to_crop,
     crop_matrix,
+    crop_to_picture,
     from_grid,
-    invert_affine,
     warp,
 )
 from hourglass.core.pose import Box, Pose
@@ -207,7 +206,9 @@ class PoseEstimator:
             crops = _crops(images[chosen], matrices, size)
             cells, heights = decode_heatmaps(self._heatmaps(crops), refine=self._refine)
             scores[chosen] = self._calibration(heights) if self._calibration else heights
-            points[chosen] = apply_affine(invert_affine(matrices), from_grid(cells))
+            points[chosen] = crop_to_picture(
+                from_grid(cells), centers[chosen], scales[chosen], size=size
+            )
         return points, scores
 
     def highest_heatmap(self, image: Picture, box: Box) -> tuple[np.ndarray, np.ndarray]:

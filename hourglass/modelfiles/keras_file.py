@@ -38,7 +38,7 @@ class TrainingState:
 
     Attributes:
         epoch: Epochs finished.
-        best_score: Best validation PCKh@0.5 so far, percent; -1 before the first epoch.
+        best_score: Best validation score so far, percent; -1 before the first epoch.
         best_epoch: The epoch (from 1) that reached it; 0 before the first.
     """
 

@@ -17,9 +17,9 @@ def calibrate(evaluation: Evaluation) -> dict[str, Calibration]:
     Raises:
         ValueError: If there are too few of them.
     """
-    labelled = evaluation.labels.labelled
+    counted, skeleton = evaluation.counted, evaluation.labels.skeleton
     return {
-        kind: fit_calibration(keypoints.scores, evaluation.right(kind), labelled)
+        kind: fit_calibration(keypoints.scores, evaluation.right(kind), counted, skeleton=skeleton)
         for kind, keypoints in evaluation.keypoints.items()
     }
 
@@ -30,11 +30,13 @@ def cross_checked(evaluation: Evaluation, kind: str) -> Reliability:
     Raises:
         ValueError: If a half has too few people.
     """
-    labelled, right = evaluation.labels.labelled, evaluation.right(kind)
+    counted, right = evaluation.counted, evaluation.right(kind)
     heights = evaluation.keypoints[kind].scores
     scores = np.zeros_like(heights)
     for half in (0, 1):
         fitted, checked = slice(half, None, 2), slice(1 - half, None, 2)
-        calibration = fit_calibration(heights[fitted], right[fitted], labelled[fitted])
+        calibration = fit_calibration(
+            heights[fitted], right[fitted], counted[fitted], skeleton=evaluation.labels.skeleton
+        )
         scores[checked] = calibration(heights[checked])
-    return reliability(scores[labelled], right[labelled])
+    return reliability(scores[counted], right[counted])

@@ -6,40 +6,50 @@ The command lines are `hourglass.evaluate`'s and `hourglass.calibrate`'s.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration, Reliability, reliability
 from hourglass.core.decoding import Refinement
+from hourglass.core.pose import Pose
 from hourglass.core.progress import Progress
-from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.people import People, load_people
-from hourglass.data.shards import find_shards, read_records
-from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
-from hourglass.media.pictures import decode_picture
+from hourglass.inference.estimator import PoseEstimator
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
-from hourglass.scoring.diagnosis import THRESHOLD, head_distances
-from hourglass.scoring.pck import GROUPS, HEAD_SIZE_PER_SCALE, Score, pck, pckh, torso_size
+from hourglass.scoring.diagnosis import relative_distances
+from hourglass.scoring.oks import (
+    Found,
+    are_measured,
+    average_precision,
+    found_as,
+    labels_of,
+    picture_names,
+)
+from hourglass.scoring.pck import Measure, Score, measure_of, reference_size, table_of_scores
+from hourglass.scoring.pictures import Stored, picture_batches, stored_pictures
 
-COLUMNS = ("PCKh@0.5", "PCKh@0.1", "PCK@0.2")
+NOWHERE = np.inf
+"""Both coordinates of the keypoints of a person whom the detector did not find."""
 
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """What a model found on N people.
+    """What a model found on N labelled people.
 
     Attributes:
-        points: (N, 16, 2) float32, px of the pictures.
-        scores: (N, 16) float32 in [0, 1].
+        points: (N, J, 2) float32, px of the pictures; `NOWHERE` of a person who was not found.
+        scores: (N, J) float32 in [0, 1].
     """
 
     points: np.ndarray
     scores: np.ndarray
+
+    @property
+    def found(self) -> np.ndarray:
+        """(N,) bool, who was found at all."""
+        return np.isfinite(self.points).all(axis=(1, 2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +62,10 @@ class Evaluation:
         labels: The people's labels.
         keypoints: By `PLAIN` and, where asked for, `FLIP_TEST`.
         calibrated: Whether scores are calibrated, by the same names.
-        scores: By the same names: a `Score` per column of `COLUMNS`.
+        scores: By the same names: a `Score` per column of the table.
+        oks: By the same names: AP and AR, `hourglass.scoring.oks.MEASURES`; empty where the labels
+            have neither areas nor boxes, unless people were looked for.
+        detected: How many people the detector found; None: people were where the labels are.
     """
 
     model: str
@@ -61,17 +74,32 @@ class Evaluation:
     keypoints: dict[str, Keypoints]
     calibrated: dict[str, bool]
     scores: dict[str, dict[str, Score]]
+    oks: dict[str, dict[str, float]] = field(default_factory=dict)
+    detected: int | None = None
 
     @property
-    def head_size(self) -> np.ndarray:
-        """(N,) px."""
-        return HEAD_SIZE_PER_SCALE * self.labels.scale
+    def measure(self) -> Measure:
+        """What the skeleton's PCK is measured in."""
+        return measure_of(self.labels.skeleton)
+
+    @property
+    def reference(self) -> np.ndarray:
+        """(N,) px, a threshold of 1."""
+        return reference_size(self.labels)
+
+    @property
+    def counted(self) -> np.ndarray:
+        """(N, J) bool: labelled keypoints of people whose reference length is known."""
+        return self.labels.labelled & np.isfinite(self.reference)[:, None]
+
+    def distances(self, kind: str) -> np.ndarray:
+        """(N, J) distances from the labels in reference lengths, of `PLAIN` or `FLIP_TEST`."""
+        points = self.keypoints[kind].points
+        return relative_distances(points, self.labels.points, reference=self.reference)
 
     def right(self, kind: str) -> np.ndarray:
-        """(N, 16) bool: keypoints within PCKh@0.5, of `PLAIN` or `FLIP_TEST`."""
-        points = self.keypoints[kind].points
-        distance = head_distances(points, self.labels.points, head_size=self.head_size)
-        return distance <= THRESHOLD
+        """(N, J) bool: keypoints within the measure's `right`, of `PLAIN` or `FLIP_TEST`."""
+        return self.distances(kind) <= self.measure.right
 
     def reliability(self, kind: str, calibration: Calibration | None = None) -> Reliability:
         """How well scores say how often labelled keypoints are right.
@@ -80,9 +108,9 @@ class Evaluation:
             kind: `PLAIN` or `FLIP_TEST`.
             calibration: Applied to the scores first.
         """
-        scores, labelled = self.keypoints[kind].scores, self.labels.labelled
+        scores, counted = self.keypoints[kind].scores, self.counted
         scores = calibration(scores) if calibration else scores
-        return reliability(scores[labelled], self.right(kind)[labelled])
+        return reliability(scores[counted], self.right(kind)[counted])
 
 
 def evaluate(
@@ -93,6 +121,7 @@ def evaluate(
     refine: Refinement | None = None,
     calibrated: bool = True,
     runtime: Runtime | None = None,
+    detect: bool = False,
 ) -> Evaluation:
     """Scores a model as its users meet it: the same crop, network and decoding as `predict`.
 
@@ -103,9 +132,11 @@ def evaluate(
         refine: How heatmaps are decoded; default: as the model's configuration says.
         calibrated: Turn peaks into scores by the model's calibration, if it has one.
         runtime: The model, if it is loaded already.
+        detect: Look for people with the detector, instead of where the labels are. AP and AR are
+            then those of COCO's protocol; PCK is that of whoever is most like each labelled person.
 
     Raises:
-        ValueError: If shards or model are missing or unusable.
+        ValueError: If shards or model are missing or unusable, or of different joints.
     """
     runtime = runtime or load_runtime(model)
     estimators = {
@@ -115,125 +146,120 @@ def evaluate(
         for kind in ((PLAIN, FLIP_TEST) if flip_test else (PLAIN,))
     }
     people = load_people(data)
-    _require_same_joints(runtime.config.skeleton, people.skeleton, model=str(model), data=data)
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in estimators}
-    with Progress("evaluating", total=len(people), unit="people") as progress:
-        for start, pictures in _picture_batches(data):
-            chosen = slice(start, start + len(pictures))
-            for kind, estimator in estimators.items():
-                found[kind].append(
-                    estimator.predict_crops(pictures, people.center[chosen], people.scale[chosen])
-                )
-            progress.advance(len(pictures))
-    keypoints = {
-        kind: Keypoints(*(np.concatenate(part) for part in zip(*batches, strict=True)))
-        for kind, batches in found.items()
-    }
+    _require_same_joints(runtime, people, model=model, data=data)
+    if detect:
+        pictures, poses = _detected(data, people, estimators)
+        found = {kind: _found(pictures, one, people) for kind, one in poses.items()}
+        keypoints = {kind: _matched(found[kind], one, people) for kind, one in poses.items()}
+    else:
+        keypoints = _at_labels(data, people, estimators)
+        found = {kind: _as_found(one, people) for kind, one in keypoints.items()}
+    labels, sigmas = labels_of(people), people.skeleton.oks_sigmas
     return Evaluation(
         model=str(model),
         data=data,
         labels=people,
         keypoints=keypoints,
         calibrated={kind: estimator.calibrated for kind, estimator in estimators.items()},
-        scores={kind: _scores(one.points, people) for kind, one in keypoints.items()},
+        scores={kind: table_of_scores(one.points, people) for kind, one in keypoints.items()},
+        oks={
+            kind: average_precision(one, labels, sigmas=sigmas)
+            for kind, one in found.items()
+            if detect or are_measured(people)
+        },
+        detected=len(found[PLAIN].scores) if detect else None,
     )
 
 
-def _require_same_joints(found: Skeleton, labelled: Skeleton, *, model: str, data: str) -> None:
-    if found.joints != labelled.joints:
+def _require_same_joints(runtime: Runtime, people: People, *, model: str | Path, data: str) -> None:
+    own, other = runtime.config.skeleton, people.skeleton
+    if own.joints != other.joints:
         raise ValueError(
-            f"{model} finds the {len(found.joints)} joints of {found.name!r}, {data} has labels of "
-            f"{labelled.name!r} ({len(labelled.joints)} joints): score it on its own joints' labels"
+            f"{model} finds the {len(own.joints)} joints of skeleton {own.name!r}, the people of "
+            f"{data} have the {len(other.joints)} of {other.name!r}: a model is scored on labels "
+            "of its own joints"
         )
 
 
-def _picture_batches(data: str) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Index of the first person and pictures of each batch, decoded while the network runs."""
-    records = read_records(find_shards(data))
-
-    def next_batch(pool: ThreadPoolExecutor) -> Any:
-        return [
-            pool.submit(decode_picture, record.encoded, where=record.person.filename)
-            for record in islice(records, BATCH_SIZE)
-        ]
-
-    start = 0
-    with ThreadPoolExecutor() as pool:
-        pending = next_batch(pool)
-        while pending:
-            following = next_batch(pool)
-            pictures = [future.result() for future in pending]
-            yield start, pictures
-            start += len(pictures)
-            pending = following
+def _at_labels(
+    data: str, people: People, estimators: dict[str, PoseEstimator]
+) -> dict[str, Keypoints]:
+    """What is found in the crops of the labels."""
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {kind: [] for kind in estimators}
+    with Progress("evaluating", total=len(people), unit="people") as progress:
+        for places, pictures in picture_batches(stored_pictures(data)):
+            for kind, estimator in estimators.items():
+                found[kind].append(
+                    estimator.predict_crops(pictures, people.center[places], people.scale[places])
+                )
+            progress.advance(len(pictures))
+    return {
+        kind: Keypoints(*(np.concatenate(part) for part in zip(*batches, strict=True)))
+        for kind, batches in found.items()
+    }
 
 
-def load_pictures(data: str, people: Sequence[int]) -> list[np.ndarray]:
-    """The pictures of some people, by their places in `load_people`'s order.
+def _as_found(keypoints: Keypoints, people: People) -> Found:
+    """Each labelled person as somebody found, scored by the mean of the keypoints' scores."""
+    names, scores = picture_names(people), keypoints.scores.mean(axis=1)
+    labelled = np.flatnonzero(people.labelled.any(axis=1) & ~people.crowd)
+    return Found(
+        [names[person] for person in labelled], keypoints.points[labelled], scores[labelled]
+    )
+
+
+def _detected(
+    data: str, people: People, estimators: dict[str, PoseEstimator]
+) -> tuple[list[str], dict[str, list[Pose]]]:
+    """Everyone whom the detector finds, every picture looked at once.
 
     Returns:
-        One (H, W, 3) uint8 RGB per place, in the order asked for.
+        The pictures' names of M people, and their poses for each way to run the model.
+
+    Raises:
+        ValueError: If the shards hold parts of pictures.
     """
-    wanted = set(people)
-    found: dict[int, np.ndarray] = {}
-    for start, pictures in _picture_batches(data):
-        found.update(
-            (place, picture) for place, picture in enumerate(pictures, start) if place in wanted
-        )
-    return [found[place] for place in people]
+    from hourglass.inference.detection import PeopleDetector
+
+    detector, names = PeopleDetector(), picture_names(people)
+    seen: list[str] = []
+    poses: dict[str, list[Pose]] = {kind: [] for kind in estimators}
+    with Progress("evaluating", total=len(set(names)), unit="pictures") as progress:
+        for places, pictures in picture_batches(_first_of_each(stored_pictures(data), names)):
+            boxes = [(place, box) for place, one in enumerate(pictures) for box in detector(one)]
+            seen += [names[places[place]] for place, _ in boxes]
+            for kind, estimator in estimators.items():
+                images = [pictures[place] for place, _ in boxes]
+                poses[kind] += estimator.poses(images, [box for _, box in boxes])
+            progress.advance(len(pictures))
+    return seen, poses
 
 
-def _scores(points: np.ndarray, people: People) -> dict[str, Score]:
-    labels = {"labelled": people.labelled}
-    head, torso = HEAD_SIZE_PER_SCALE * people.scale, torso_size(people.points, people.labelled)
-    scores = (
-        pckh(points, people.points, head_size=head, threshold=0.5, **labels),
-        pckh(points, people.points, head_size=head, threshold=0.1, **labels),
-        pck(points, people.points, reference=torso, threshold=0.2, **labels),
-    )
-    return dict(zip(COLUMNS, scores, strict=True))
+def _first_of_each(stored: Iterator[Stored], names: Sequence[str]) -> Iterator[Stored]:
+    sizes: dict[str, tuple[int, int]] = {}
+    for one in stored:
+        name = names[one.place]
+        if name not in sizes:
+            sizes[name] = one.size
+            yield one
+        elif sizes[name] != one.size:
+            raise ValueError(
+                f"{one.filename}: the shards hold a part of it for each person, and people can be "
+                "looked for in whole pictures only: build shards with --store whole"
+            )
 
 
-def format_table(evaluation: Evaluation) -> str:
-    """The scores as text: a row per joint group, then both means."""
-    names = {PLAIN: "", FLIP_TEST: " flip"}
-    titles = [column + names[kind] for kind in evaluation.scores for column in COLUMNS]
-    columns = [scores[column] for scores in evaluation.scores.values() for column in COLUMNS]
-    rows = [(group, [score.group(group) for score in columns]) for group in GROUPS]
-    rows.append(("Mean, pooled", [score.pooled for score in columns]))
-    rows.append(("Mean of joints", [score.mean for score in columns]))
-    lines = [f"{'':<14}" + "".join(f"{title:>15}" for title in titles)]
-    lines += [f"{name:<14}" + "".join(f"{value:>15.2f}" for value in row) for name, row in rows]
-    return "\n".join(lines)
+def _found(pictures: list[str], poses: list[Pose], people: People) -> Found:
+    points = np.array([pose.points for pose in poses]).reshape(-1, *people.points.shape[1:])
+    return Found(pictures, points, np.array([pose.score for pose in poses]))
 
 
-def to_dict(evaluation: Evaluation) -> dict[str, Any]:
-    """The scores as plain numbers, ready for JSON; a joint that nobody has labelled is null."""
-
-    def known(value: float) -> float | None:
-        return None if np.isnan(value) else float(value)
-
-    def plain(score: Score) -> dict[str, Any]:
-        joints = zip(MPII.joints, score.per_joint, score.labelled, strict=True)
-        return {
-            "pooled": known(score.pooled),
-            "mean": known(score.mean),
-            "groups": {group: known(score.group(group)) for group in GROUPS},
-            "joints": {
-                name: {"percent": known(value), "labelled": int(count)}
-                for name, value, count in joints
-            },
-        }
-
-    return {
-        "model": evaluation.model,
-        "data": evaluation.data,
-        "people": len(evaluation.labels),
-        "calibration_error": {
-            kind: known(evaluation.reliability(kind).error) for kind in evaluation.keypoints
-        },
-        "scores": {
-            kind: {column: plain(score) for column, score in scores.items()}
-            for kind, scores in evaluation.scores.items()
-        },
-    }
+def _matched(found: Found, poses: list[Pose], people: People) -> Keypoints:
+    """Whoever is most like each labelled person, or nobody."""
+    places = found_as(found, labels_of(people), sigmas=people.skeleton.oks_sigmas)
+    points = np.full(people.points.shape, NOWHERE, np.float32)
+    scores = np.zeros(people.labelled.shape, np.float32)
+    for person in np.flatnonzero(places >= 0):
+        pose = poses[places[person]]
+        points[person], scores[person] = pose.points, pose.scores
+    return Keypoints(points, scores)

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hourglass.core.geometry import REFERENCE_HEIGHT
-
 if TYPE_CHECKING:
     from hourglass.data.people import People
 
@@ -238,9 +236,9 @@ def found_as(found: Found, labels: Labels, *, sigmas: np.ndarray) -> np.ndarray:
     from scipy.optimize import linear_sum_assignment
 
     places = np.full(len(labels.pictures), -1)
-    there, seen = np.array(labels.pictures, object), np.array(found.pictures, object)
-    for picture in {*labels.pictures} & {*found.pictures}:
-        people, others = np.flatnonzero(there == picture), np.flatnonzero(seen == picture)
+    there, seen = _by_picture(labels.pictures), _by_picture(found.pictures)
+    for picture in there.keys() & seen.keys():
+        people, others = there[picture], seen[picture]
         alike = similarities(
             found.points[others],
             labels.points[people],
@@ -254,34 +252,40 @@ def found_as(found: Found, labels: Labels, *, sigmas: np.ndarray) -> np.ndarray:
     return places
 
 
+def _by_picture(pictures: Sequence[str]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, picture in enumerate(pictures):
+        places.setdefault(picture, []).append(place)
+    return places
+
+
 def labels_of(people: People) -> Labels:
     """The labels of shards, as COCO's protocol needs them.
 
-    A person whose label has no area gets `BODY_SHARE` of the box; one without a box, of the square
-    of the person's height.
+    A person whose label has no area gets `BODY_SHARE` of the box.
     """
+    boxes = np.asarray(people.box, np.float64)
+    shares = BODY_SHARE * boxes[:, 2] * boxes[:, 3]
     return Labels(
         pictures=picture_names(people),
         points=people.points,
         labelled=people.labelled,
-        areas=np.where(has_area(people), people.area, BODY_SHARE * _box_areas(people)),
+        areas=np.where(has_area(people), people.area, shares),
+        boxes=boxes,
+        crowd=people.crowd,
     )
 
 
 def has_area(people: People) -> np.ndarray:
     """Whose label gives an area, (N,) bool."""
-    with np.errstate(invalid="ignore"):
-        return np.isfinite(people.area) & (people.area > 0)
+    return np.isfinite(people.area) & (np.nan_to_num(people.area) > 0)
+
+
+def are_measured(people: People) -> bool:
+    """Whether any label gives an area or a box; where none does, all boxes are squares."""
+    return bool((has_area(people) | (people.box[:, 2] != people.box[:, 3])).any())
 
 
 def picture_names(people: People) -> list[str]:
     """A name for each person's picture: two sources may have pictures of one name."""
     return [f"{source}/{name}" for source, name in zip(people.source, people.filename, strict=True)]
-
-
-def _box_areas(people: People) -> np.ndarray:
-    boxes = np.asarray(people.box, np.float64)
-    areas = boxes[:, 2] * boxes[:, 3]
-    height = REFERENCE_HEIGHT * np.asarray(people.scale, np.float64)
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(areas) & (areas > 0), areas, height**2)

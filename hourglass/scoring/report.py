@@ -18,32 +18,33 @@ from PIL import Image
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN
 from hourglass.core.files import write_file
-from hourglass.core.geometry import apply_affine, crop_matrix, warp
-from hourglass.core.pose import Pose
-from hourglass.core.skeleton import MPII
-from hourglass.media.drawing import draw_pose
-from hourglass.scoring.diagnosis import KINDS, NOT_LABELLED, head_distances, kinds_of_error
-from hourglass.scoring.evaluation import COLUMNS, Evaluation, load_pictures
-from hourglass.scoring.pck import GROUPS, pckh
+from hourglass.media.panels import crop_panels
+from hourglass.scoring.diagnosis import KINDS, NOT_LABELLED, kinds_of_error
+from hourglass.scoring.evaluation import Evaluation
+from hourglass.scoring.oks import MEASURES
+from hourglass.scoring.pck import skeleton_pck
+from hourglass.scoring.pictures import load_pictures
+from hourglass.scoring.tables import columns_of, oks_notes, rows_of
 
 FILE = "report.html"
 
-THRESHOLDS = np.linspace(0.0, 0.5, 51)
-"""Of the error curves, head sizes."""
+CURVE_POINTS = 51
+"""Thresholds of the error curves, from 0 to the table's largest."""
 
 PEOPLE = 6
 """People shown as best, as median and as worst."""
 
-PANEL = 224
-"""Side of a person's picture, px."""
-
 PANEL_QUALITY = 85
 
-CAPPED = 2.0
-"""Distances count as no more than this many head sizes when people are ranked, so that one joint on
-the wrong side of the picture does not outweigh all others."""
+CAPPED = 4.0
+"""Distances count as no more than this many times the measure's threshold when people are ranked,
+so that one joint on the wrong side of the picture does not outweigh all others."""
+
+MOST_CURVES = 10
+"""Joint groups that have a curve of their own: as many as there are colours."""
 
 TITLES = {PLAIN: "", FLIP_TEST: ", flip test"}
+WAYS = {PLAIN: "plain", FLIP_TEST: "flip test"}
 
 COLOURS = ("#3a9d5d", "#d1495b", "#e58f3c", "#e3c44c", "#8d99ae")
 """Of `KINDS`."""
@@ -83,6 +84,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     kind = FLIP_TEST if FLIP_TEST in evaluation.keypoints else PLAIN
     sections = [
         _section("Scores", _score_table(evaluation)),
+        *([_section("AP and AR", _oks_table(evaluation))] if evaluation.oks else []),
         _section("Error curves", _curves(evaluation, kind)),
         _section("Kinds of error", _kinds(evaluation, kind)),
         _section("What scores mean", _reliability(evaluation, kind)),
@@ -123,37 +125,52 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, means: int = 0
 
 
 def _score_table(evaluation: Evaluation) -> str:
-    columns = [(kind, column) for kind in evaluation.scores for column in COLUMNS]
-    scores = [evaluation.scores[kind][column] for kind, column in columns]
-    rows = [[group, *(f"{score.group(group):.1f}" for score in scores)] for group in GROUPS]
-    rows.append(["Mean, pooled", *(f"{score.pooled:.1f}" for score in scores)])
-    rows.append(["Mean of joints", *(f"{score.mean:.1f}" for score in scores)])
-    head = ["", *(f"{column}{TITLES[kind]}" for kind, column in columns)]
+    head = ["", *(f"{column}{TITLES[kind]}" for kind, column, _ in columns_of(evaluation))]
+    rows = [
+        [escape(title), *(f"{value:.1f}" for value in row)] for title, row in rows_of(evaluation)
+    ]
+    skeleton, measure = evaluation.labels.skeleton, evaluation.measure
+    torsos = ", PCK in torso lengths" if skeleton.reference == "head" and skeleton.torso else ""
+    left_out = [skeleton.joints[joint].replace("_", " ") for joint in skeleton.left_out]
+    note = f" Left out of both means: {', '.join(left_out)}." if left_out else ""
     return _table(head, rows, means=2) + (
-        "<p>Percent of labelled joints within the threshold: PCKh in head sizes, PCK in torso "
-        "lengths. Pelvis and thorax are left out of both means.</p>"
+        f"<p>Percent of labelled joints within the threshold: {measure.name} in {measure.unit}"
+        f"{torsos}.{escape(note)}</p>"
+    )
+
+
+def _oks_table(evaluation: Evaluation) -> str:
+    head = ["", *MEASURES]
+    rows = [
+        [WAYS[kind], *(f"{values[name]:.1f}" for name in MEASURES)]
+        for kind, values in evaluation.oks.items()
+    ]
+    looked = "as the detector found them" if evaluation.detected is not None else "where labelled"
+    notes = "".join(f" {note[0].upper()}{note[1:]}." for note in oks_notes(evaluation))
+    return _table(head, rows) + (
+        "<p>Average precision and recall over object keypoint similarity, COCO's protocol, "
+        f"percent; people {looked}.{escape(notes)}</p>"
     )
 
 
 def _curves(evaluation: Evaluation, kind: str) -> str:
-    scores = [
-        pckh(
-            evaluation.keypoints[kind].points,
-            evaluation.labels.points,
-            head_size=evaluation.head_size,
-            labelled=evaluation.labels.labelled,
-            threshold=float(threshold),
-        )
-        for threshold in THRESHOLDS
-    ]
+    points, people = evaluation.keypoints[kind].points, evaluation.labels
+    widest = max(evaluation.measure.thresholds)
+    thresholds = np.linspace(0.0, widest, CURVE_POINTS)
+    scores = [skeleton_pck(points, people, float(threshold)) for threshold in thresholds]
     figure = Figure(figsize=(9, 4), layout="constrained")
     axis = figure.add_subplot()
-    for group in GROUPS:
-        axis.plot(THRESHOLDS, [score.group(group) for score in scores], label=group, linewidth=1.4)
+    groups = people.skeleton.groups[:MOST_CURVES]
+    for title, _ in groups:
+        line = [score.group(title) for score in scores]
+        axis.plot(thresholds, line, label=title, linewidth=1.4)
     pooled = [score.pooled for score in scores]
-    axis.plot(THRESHOLDS, pooled, label="all, pooled", color="black", linewidth=2.2)
+    axis.plot(thresholds, pooled, label="all, pooled", color="black", linewidth=2.2)
     axis.set(
-        xlabel="threshold, head sizes", ylabel="% of joints found", xlim=(0, 0.5), ylim=(0, 100)
+        xlabel=f"threshold, {evaluation.measure.unit}",
+        ylabel="% of joints found",
+        xlim=(0, widest),
+        ylim=(0, 100),
     )
     axis.grid(alpha=0.3)
     axis.legend(loc="upper left", fontsize=9)
@@ -161,14 +178,15 @@ def _curves(evaluation: Evaluation, kind: str) -> str:
 
 
 def _kinds(evaluation: Evaluation, kind: str) -> str:
+    skeleton, measure = evaluation.labels.skeleton, evaluation.measure
     kinds = kinds_of_error(
         evaluation.keypoints[kind].points,
         evaluation.labels.points,
-        head_size=evaluation.head_size,
+        reference=evaluation.reference,
         labelled=evaluation.labels.labelled,
+        skeleton=skeleton,
     )
-    everyone = [joint for joints in GROUPS.values() for joint in joints]
-    chosen = {**GROUPS, "All, pooled": tuple(everyone)}
+    chosen = {**dict(skeleton.groups), "All, pooled": tuple(skeleton.counted)}
     rows = []
     for title, joints in chosen.items():
         known = kinds[:, list(joints)]
@@ -181,16 +199,18 @@ def _kinds(evaluation: Evaluation, kind: str) -> str:
             for name, share, colour in zip(KINDS, shares, COLOURS, strict=True)
             if share > 0
         )
-        rows.append([title, *(f"{share:.1f}" for share in shares), f'<div class="bar">{bar}</div>'])
+        rows.append(
+            [escape(title), *(f"{share:.1f}" for share in shares), f'<div class="bar">{bar}</div>']
+        )
     key = "".join(
         f'<span><i style="background:{colour}"></i>{name}</span>'
         for name, colour in zip(KINDS, COLOURS, strict=True)
     )
     note = (
-        "<p>Percent of labelled joints. Found: within 0.5 head sizes of its label. Else swapped if "
-        "that close to the label of its mirror joint, another joint if that close to some other "
-        "label, a near miss within 1 head size of its own label, and a far miss beyond. Each group "
-        "counts its joints together, left and right.</p>"
+        f"<p>Percent of labelled joints. Found: within {measure.right:g} {measure.unit} of its "
+        "label. Else swapped if that close to the label of its mirror joint, another joint if that "
+        "close to some other label, a near miss within twice that of its own label, and a far miss "
+        "beyond. Each group counts its joints together, left and right.</p>"
     )
     return f'<p class="key">{key}</p>{_table(["", *KINDS, ""], rows, means=1)}{note}'
 
@@ -202,7 +222,9 @@ def _reliability(evaluation: Evaluation, kind: str) -> str:
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="#8d99ae", linestyle="--", linewidth=1)
     left.plot(found.score[filled], found.share[filled], marker="o", color="#3366cc")
-    left.set(xlabel="score", ylabel="share within PCKh@0.5", xlim=(0, 1), ylim=(0, 1))
+    left.set(
+        xlabel="score", ylabel=f"share within {evaluation.measure.title}", xlim=(0, 1), ylim=(0, 1)
+    )
     edges = np.linspace(0, 1, len(found.count) + 1)
     right.bar(edges[:-1], found.count, width=np.diff(edges), align="edge", color="#9db7e4")
     right.set(xlabel="score", ylabel="keypoints", xlim=(0, 1))
@@ -222,11 +244,11 @@ def _reliability(evaluation: Evaluation, kind: str) -> str:
 
 def _people(evaluation: Evaluation, kind: str) -> list[str]:
     """Sections of the best, median and worst people, by mean distance of their labelled joints."""
-    labels, keypoints = evaluation.labels, evaluation.keypoints[kind]
-    distance = head_distances(keypoints.points, labels.points, head_size=evaluation.head_size)
-    known = labels.labelled
+    labels, measure = evaluation.labels, evaluation.measure
+    known, most = evaluation.counted, CAPPED * measure.right
     counts = known.sum(axis=1)
-    errors = np.where(known, np.minimum(distance, CAPPED), 0.0).sum(axis=1) / np.maximum(counts, 1)
+    capped = np.where(known, np.minimum(evaluation.distances(kind), most), 0.0)
+    errors = capped.sum(axis=1) / np.maximum(counts, 1)
     order = [int(place) for place in np.argsort(errors, kind="stable") if counts[place]]
     middle = max(0, (len(order) - PEOPLE) // 2)
     groups = {
@@ -246,11 +268,11 @@ def _people(evaluation: Evaluation, kind: str) -> list[str]:
             figures.append(
                 f'<figure><img alt="{name}: labels and prediction" src="{_data_url(image)}">'
                 f"<figcaption>{name}: {right[place].sum()} of {counts[place]} joints found, mean "
-                f"error {errors[place]:.2f} head sizes</figcaption></figure>"
+                f"error {errors[place]:.2f} {measure.unit}</figcaption></figure>"
             )
         content = f'<div class="people">{"".join(figures)}</div>'
         note = (
-            f"<p>Labels left, predictions right. Distances count up to {CAPPED:g} head sizes.</p>"
+            f"<p>Labels left, predictions right. Distances count up to {most:g} {measure.unit}.</p>"
         )
         sections.append(_section(title, note + content))
     return sections
@@ -259,27 +281,18 @@ def _people(evaluation: Evaluation, kind: str) -> list[str]:
 def _pair(evaluation: Evaluation, kind: str, place: int, picture: np.ndarray) -> np.ndarray:
     """A person's crop twice: with labels, and with predictions."""
     labels, keypoints = evaluation.labels, evaluation.keypoints[kind]
-    center, scale = labels.center[place], labels.scale[place]
-    labelled = labels.points[place], labels.labelled[place].astype(np.float32)
-    predicted = keypoints.points[place], keypoints.scores[place]
-    matrix = crop_matrix(center, scale, size=PANEL)
-    canvas = warp(picture, matrix, size=PANEL)
-    return np.hstack([draw_panel(canvas, matrix, *pose) for pose in (labelled, predicted)])
-
-
-def draw_panel(
-    canvas: np.ndarray, matrix: np.ndarray, points: np.ndarray, scores: np.ndarray
-) -> np.ndarray:
-    """A crop with a skeleton.
-
-    Args:
-        canvas: (S, S, 3) uint8 RGB, the crop.
-        matrix: (2, 3) from the picture's pixels to the crop's.
-        points: (16, 2) px of the picture.
-        scores: (16,) in [0, 1].
-    """
-    moved = apply_affine(matrix, points).astype(np.float32)
-    return draw_pose(canvas, Pose(moved, scores, MPII, (0, 0, *canvas.shape[1::-1])))
+    poses = [
+        (labels.points[place], labels.labelled[place]),
+        (keypoints.points[place], keypoints.scores[place]),
+    ]
+    panels = crop_panels(
+        picture,
+        poses,
+        center=labels.center[place],
+        scale=labels.scale[place],
+        skeleton=labels.skeleton,
+    )
+    return np.hstack(panels)
 
 
 def _svg(figure: Figure) -> str:

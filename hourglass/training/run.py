@@ -23,12 +23,13 @@ from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards, find_skeleton, naming_damage
 from hourglass.modelfiles.keras_file import TrainingState, load_training
 from hourglass.networks.hourglass import last_stack
+from hourglass.scoring.pck import Measure, measure_of
 from hourglass.training.callbacks.averaging import AverageWeights
 from hourglass.training.callbacks.board import Board
 from hourglass.training.callbacks.checkpoint import Checkpoint
 from hourglass.training.callbacks.history import read_history
 from hourglass.training.callbacks.learning_rate import LearningRate
-from hourglass.training.callbacks.names import HISTORY, LAST
+from hourglass.training.callbacks.names import HISTORY, LAST, score_name
 from hourglass.training.callbacks.non_finite import StopOnNonFinite
 from hourglass.training.callbacks.plateau import Plateau
 from hourglass.training.callbacks.progress import ShowProgress
@@ -83,6 +84,11 @@ class Session:
             f"{people} people to train on, {len(self._people)} to validate; "
             f"{devices.description}, {self._policy}"
         )
+
+    @property
+    def measure(self) -> Measure:
+        """What the people's PCK is measured in."""
+        return measure_of(self._people.skeleton)
 
     def fit(self, folder: Path, board: Path, *, resume: bool) -> TrainingState:
         """Trains from scratch or from `folder/last.keras` to the last epoch.
@@ -164,6 +170,7 @@ class Session:
         choices, size = self._config.train, self._config.network.input_size
         images = self._steps * choices.batch_size
         history = list(checkpoint.history)
+        measure = self.measure
         average, plateau = choices.averaging > 0, choices.schedule == "plateau"
         return [
             *([AverageWeights(resumed=bool(history))] if average else []),
@@ -171,7 +178,11 @@ class Session:
             Throughput(images, clock),
             Validate(validation, pairs(self._validation), self._people, input_size=size),
             LearningRate(),
-            *([Plateau(history, factor=choices.plateau_factor)] if plateau else []),
+            *(
+                [Plateau(score_name(measure), history, factor=choices.plateau_factor)]
+                if plateau
+                else []
+            ),
             checkpoint,
             Board(
                 board,
@@ -186,6 +197,7 @@ class Session:
                 first_epoch=checkpoint.state.epoch,
                 images=images,
                 batch_size=choices.batch_size,
+                measure=measure,
             ),
             *self._hooks.callbacks,
         ]
@@ -232,12 +244,14 @@ class Run:
         board: Where its TensorBoard logs lie.
         state: Epochs done, best score and epoch.
         seconds: Time taken, of this call alone.
+        score: What the best score is, such as `"PCKh@0.5"`.
     """
 
     folder: Path
     board: Path
     state: TrainingState
     seconds: float
+    score: str
 
 
 def train(
@@ -282,7 +296,7 @@ def train(
     session = Session(config, data, devices or find_devices(), weights=weights, hooks=hooks)
     _prepare_folder(folder, resume=resume)
     state = session.fit(folder, board, resume=resume)
-    return Run(folder, board, state, time.monotonic() - began)
+    return Run(folder, board, state, time.monotonic() - began, session.measure.title)
 
 
 def _prepare_folder(folder: Path, *, resume: bool) -> None:

@@ -14,10 +14,10 @@ from hourglass.scoring.diagnosis import (
     NEAR,
     NOT_LABELLED,
     SWAP,
-    head_distances,
     kinds_of_error,
+    relative_distances,
 )
-from hourglass.scoring.pck import pckh
+from hourglass.scoring.pck import pck
 
 WRIST, MIRRORED, PELVIS, THORAX = (
     MPII.index(name) for name in ("right_wrist", "left_wrist", "pelvis", "thorax")
@@ -34,7 +34,7 @@ def people(count: int = 1) -> dict[str, np.ndarray]:
     return {
         "predicted": actual.copy(),
         "actual": actual,
-        "head_size": np.full(count, HEAD),
+        "reference": np.full(count, HEAD),
         "labelled": np.ones((count, 16), bool),
     }
 
@@ -179,7 +179,7 @@ def test_people_without_labels_have_no_kinds():
 
 def test_everyone_has_their_own_head_size():
     values = people(3)
-    values["head_size"] = np.array([10.0, 20.0, 5.0])
+    values["reference"] = np.array([10.0, 20.0, 5.0])
     values["predicted"][:, WRIST] += [8, 0]
     assert kinds_of_error(**values)[:, WRIST].tolist() == [NEAR, FOUND, FAR]
     values["predicted"][:, WRIST] = values["actual"][:, MIRRORED] + [8, 0]
@@ -199,10 +199,10 @@ def test_found_is_what_pckh_counts():
     values = {
         "predicted": (actual + rng.normal(0, 6, actual.shape)).astype(np.float32),
         "actual": actual,
-        "head_size": rng.uniform(5, 20, 40).astype(np.float32),
+        "reference": rng.uniform(5, 20, 40).astype(np.float32),
         "labelled": rng.uniform(size=(40, 16)) < 0.8,
     }
-    kinds, score = kinds_of_error(**values), pckh(**values, threshold=0.5)
+    kinds, score = kinds_of_error(**values), pck(**values, threshold=0.5)
     assert set(np.unique(kinds)) == {NOT_LABELLED, FOUND, SWAP, ANOTHER, NEAR, FAR}
     np.testing.assert_array_equal((kinds != NOT_LABELLED).sum(axis=0), score.labelled)
     np.testing.assert_allclose(100 * (kinds == FOUND).sum(axis=0) / score.labelled, score.per_joint)
@@ -214,7 +214,7 @@ def test_the_mirror_pairs_are_the_skeletons():
     kinds = kinds_of_error(
         actual[:, [2, 0, 1]],
         actual,
-        head_size=np.array([10]),
+        reference=np.array([10]),
         labelled=np.ones((1, 3), bool),
         skeleton=skeleton,
     )
@@ -227,6 +227,6 @@ def test_the_mirror_pairs_are_the_skeletons():
 def test_distances_are_in_each_persons_head_sizes():
     actual = np.array([[[0, 0], [10, 10]], [[0, 0], [-5, 2]]])
     predicted = np.array([[[3, 4], [10, 10]], [[0, -20], [1, 10]]], np.float32)
-    distances = head_distances(predicted, actual, head_size=np.array([10, 4], np.float32))
+    distances = relative_distances(predicted, actual, reference=np.array([10, 4], np.float32))
     assert distances.dtype == np.float64
     np.testing.assert_allclose(distances, [[0.5, 0.0], [5.0, 2.5]])

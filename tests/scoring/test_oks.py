@@ -20,9 +20,9 @@ from hourglass.scoring.oks import (
     MEASURES,
     Found,
     Labels,
+    are_measured,
     average_precision,
     found_as,
-    has_area,
     labels_of,
     picture_names,
     similarities,
@@ -249,19 +249,28 @@ def shard_people(**changes: Any) -> Any:
         "points": np.zeros((3, 16, 2), np.float32),
         "labelled": np.ones((3, 16), bool),
         "scale": np.array([1, 1, 0.5], np.float32),
-        "box": np.array([[0, 0, 10, 20], [5, 5, 30, 40], [np.nan] * 4], np.float32),
+        "box": np.array([[0, 0, 10, 20], [5, 5, 30, 40], [0, 0, 100, 100]], np.float32),
         "area": np.array([77, np.nan, np.nan], np.float32),
         "source": ("one", "one", "two"),
         "filename": ("a.jpg", "a.jpg", "a.jpg"),
+        "crowd": np.array([False, True, False]),
         "skeleton": MPII,
     }
     return SimpleNamespace(**{**fields, **changes})
 
 
-def test_areas_are_the_labels_or_a_share_of_the_box_or_of_the_height():
+def test_areas_are_the_labels_or_a_share_of_the_box():
     labels = labels_of(shard_people())
     np.testing.assert_allclose(labels.areas, [77, BODY_SHARE * 1200, BODY_SHARE * 100**2])
-    assert has_area(shard_people()).tolist() == [True, False, False]
+    np.testing.assert_array_equal(labels.crowd, [False, True, False])
+
+
+def test_labels_are_measured_where_one_has_an_area_or_a_box():
+    square, nan = np.full((3, 4), 50.0), np.full(3, np.nan)
+    assert are_measured(shard_people())
+    assert are_measured(shard_people(box=square))
+    assert are_measured(shard_people(area=nan))
+    assert not are_measured(shard_people(box=square, area=nan))
 
 
 def test_pictures_of_one_name_from_two_sources_are_two():

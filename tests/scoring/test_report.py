@@ -23,11 +23,17 @@ from hourglass.core.geometry import crop_matrix, warp
 from hourglass.core.skeleton import MPII
 from hourglass.data.people import People, load_people
 from hourglass.evaluate import main
+from hourglass.media.panels import PANEL
 from hourglass.modelfiles.runtimes import Runtime
 from hourglass.scoring.diagnosis import KINDS
-from hourglass.scoring.evaluation import COLUMNS, Evaluation, Keypoints, format_table, load_pictures
-from hourglass.scoring.pck import GROUPS, HEAD_SIZE_PER_SCALE, pck, pckh, torso_size
-from hourglass.scoring.report import PANEL, write_report
+from hourglass.scoring.evaluation import Evaluation, Keypoints
+from hourglass.scoring.pck import HEAD_SIZE_PER_SCALE, table_of_scores
+from hourglass.scoring.pictures import load_pictures
+from hourglass.scoring.report import write_report
+from hourglass.scoring.tables import format_table
+
+GROUPS = dict(MPII.groups)
+COLUMNS = ("PCKh@0.5", "PCKh@0.1", "PCK@0.2")
 
 ELSEWHERE = (500.0, 500.0)
 """A place far from every joint of a dotted person."""
@@ -109,17 +115,6 @@ def make_evaluation(
 ) -> Evaluation:
     """What an evaluation that found these points (N, 16, 2) for each way would have been."""
     people = labels or load_people(data)
-    head, torso = HEAD_SIZE_PER_SCALE * people.scale, torso_size(people.points, people.labelled)
-
-    def columns(found: np.ndarray) -> dict:
-        labels = {"labelled": people.labelled}
-        measures = (
-            pckh(found, people.points, head_size=head, threshold=0.5, **labels),
-            pckh(found, people.points, head_size=head, threshold=0.1, **labels),
-            pck(found, people.points, reference=torso, threshold=0.2, **labels),
-        )
-        return dict(zip(COLUMNS, measures, strict=True))
-
     if scores is None:
         scores = people.labelled.astype(np.float32)
     return Evaluation(
@@ -128,7 +123,7 @@ def make_evaluation(
         labels=people,
         keypoints={kind: Keypoints(found, scores) for kind, found in points.items()},
         calibrated=dict.fromkeys(points, calibrated),
-        scores={kind: columns(found) for kind, found in points.items()},
+        scores={kind: table_of_scores(found, people) for kind, found in points.items()},
     )
 
 
@@ -254,8 +249,8 @@ def test_the_table_is_the_commands_own(ranked: tuple[Evaluation, list[int]], ran
 def test_a_joint_that_nobody_has_labelled_has_no_number(
     data: str, people: People, page_of: Callable[[Evaluation], Page]
 ):
-    labelled = people.labelled & (np.arange(16) != MPII.index("head_top"))
-    labels = dataclasses.replace(people, labelled=labelled)
+    visibility = people.visibility * (np.arange(16) != MPII.index("head_top"))
+    labels = dataclasses.replace(people, visibility=visibility)
     page = page_of(make_evaluation(data, {PLAIN: people.points}, labels=labels))
     rows = {row[0]: row[1:] for row in page.tables["Scores"]}
     assert rows["Head"] == ["nan"] * 3
@@ -369,8 +364,8 @@ def test_one_lost_joint_counts_no_more_than_two_heads(
 def test_people_without_labels_are_not_shown(
     data: str, people: People, page_of: Callable[[Evaluation], Page]
 ):
-    labelled = people.labelled & (np.arange(len(people)) < 4)[:, None]
-    labels = dataclasses.replace(people, labelled=labelled)
+    visibility = people.visibility * (np.arange(len(people)) < 4)[:, None]
+    labels = dataclasses.replace(people, visibility=visibility)
     page = page_of(make_evaluation(data, {PLAIN: people.points}, labels=labels))
     for title in ("Best people", "Median people", "Worst people"):
         names = [caption.partition(":")[0] for caption in captions(page, title)]

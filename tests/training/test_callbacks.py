@@ -18,14 +18,14 @@ import tensorflow as tf
 from loguru import logger
 
 from hourglass.core.config import Config, NetworkConfig
-from hourglass.core.skeleton import LEFT, MPII, RIGHT
+from hourglass.core.skeleton import MPII
 from hourglass.data.people import load_people
 from hourglass.modelfiles.keras_file import TrainingState, load_training
 from hourglass.networks.hourglass import build_network
+from hourglass.scoring.pck import BOXES, HEADS, Measure
 from hourglass.training.callbacks import checkpoint as checkpoint_room
 from hourglass.training.callbacks import throughput
 from hourglass.training.callbacks.averaging import AverageWeights
-from hourglass.training.callbacks.board import draw_panels
 from hourglass.training.callbacks.checkpoint import Checkpoint
 from hourglass.training.callbacks.history import read_history, write_history
 from hourglass.training.callbacks.learning_rate import LearningRate
@@ -33,9 +33,8 @@ from hourglass.training.callbacks.names import (
     BEST,
     HISTORY,
     LAST,
-    PCKH,
-    PCKH_STRICT,
     VALIDATION_LOSS,
+    score_name,
 )
 from hourglass.training.callbacks.non_finite import StopOnNonFinite
 from hourglass.training.callbacks.plateau import Plateau
@@ -43,6 +42,8 @@ from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.validate import Validate
 from hourglass.training.feed import pairs, validation_feed
+
+PCKH, PCKH_STRICT = "val_pckh@0.5", "val_pckh@0.1"
 
 CONFIG = Config(NetworkConfig(stacks=1, channels=4, depth=1, input_size=8))
 
@@ -246,7 +247,7 @@ def plateau_rates(
     scores: list[float], *, history: list[dict[str, float]] | None = None, rate: float = 1e-2
 ) -> list[float]:
     """The learning rate that each epoch is trained with."""
-    callback, model = Plateau(history or []), fake_model(rate)
+    callback, model = Plateau(PCKH, history or []), fake_model(rate)
     callback.set_model(model)
     callback.on_train_begin()
     rates = []
@@ -413,38 +414,11 @@ def test_a_bad_history_is_told(tmp_path: Path):
             read_history(path, epochs=1)
 
 
-# Pictures and lines.
-
-
-def assert_colour(pixel: np.ndarray, colour: tuple[int, int, int]) -> None:
-    """A small dot's white outline bleeds into its middle."""
-    assert np.abs(pixel.astype(int) - colour).max() < 60
-
-
-def test_panels_show_labels_prediction_and_heatmaps():
-    crops = np.zeros((2, 64, 64, 3), np.uint8)
-    labels = np.tile(np.array([20.0, 20.0]), (2, 16, 1))
-    labels[:, 3] = 50, 20  # a left hip
-    labelled = np.zeros((2, 16), bool)
-    labelled[0, [2, 3]] = True
-    heatmaps = np.zeros((2, 16, 16, 16), np.float32)
-    heatmaps[1, 12, 3, 0] = 0.9  # a right ankle
-    panels = draw_panels(crops, heatmaps, labels, labelled)
-    assert panels.shape == (2, 256, 768, 3)
-    assert panels.dtype == np.uint8
-    left, middle, right = np.split(panels, 3, axis=2)
-    # 64 px become 256: px 20 lies at (20 + 0.5) · 4 - 0.5.
-    assert_colour(left[0, 82, 82], RIGHT)
-    assert_colour(left[0, 82, 202], LEFT)
-    assert not left[1].any()
-    assert not middle[0].any()
-    # A cell is 16 px wide here.
-    assert_colour(middle[1, 12 * 16 + 8, 3 * 16 + 8], RIGHT)
-    assert right[1, 12 * 16 + 8, 3 * 16 + 8].sum() > right[1, 30, 200].sum() + 100
+# Lines.
 
 
 def test_progress_tells_an_epoch_in_a_line(messages: list[str]):
-    callback = ShowProgress(epochs=9, first_epoch=2, images=12, batch_size=4)
+    callback = ShowProgress(epochs=9, first_epoch=2, images=12, batch_size=4, measure=HEADS)
     callback.on_epoch_begin(2)
     callback.on_train_batch_end(0, {"loss": 1.5})
     callback.on_epoch_end(
@@ -463,3 +437,19 @@ def test_progress_tells_an_epoch_in_a_line(messages: list[str]):
         "epoch 3/9: loss 1.2500, validation loss 2.5000, PCKh@0.5 61.2, @0.1 7.5, 100 images/s, "
         "3% of it waiting for input"
     ]
+
+
+def test_progress_names_the_skeletons_own_score(messages: list[str]):
+    callback = ShowProgress(epochs=9, first_epoch=0, images=12, batch_size=4, measure=BOXES)
+    logs = {"loss": 1.0, VALIDATION_LOSS: 2.0, "images_per_second": 9.0, "input_wait": 0.5}
+    callback.on_epoch_end(0, {**logs, "val_pck@0.1": 61.25, "val_pck@0.05": 7.5})
+    callback.on_train_end()
+    assert "PCK@0.1 61.2, @0.05 7.5, 9 images/s" in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("measure", "name", "strict"),
+    [(HEADS, PCKH, PCKH_STRICT), (BOXES, "val_pck@0.1", "val_pck@0.05")],
+)
+def test_a_scores_name_says_what_it_is(measure: Measure, name: str, strict: str):
+    assert (score_name(measure), score_name(measure, measure.strict)) == (name, strict)

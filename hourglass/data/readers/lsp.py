@@ -36,7 +36,9 @@ import numpy as np
 from scipy.io import loadmat
 
 from hourglass.core.files import write_file
+from hourglass.core.geometry import REFERENCE_HEIGHT
 from hourglass.core.skeleton import MPII
+from hourglass.data.readers.mpii_json import CENTER_SHIFT
 
 LSP_JOINTS = (
     "right_ankle",
@@ -67,10 +69,10 @@ MIDPOINTS = {
 PERSON_HEIGHT = 150.0  # px: what the sets' makers scaled their pictures to
 
 
-SCALE = PERSON_HEIGHT / 200.0  # MPII's scale: height in units of 200 px
+SCALE = PERSON_HEIGHT / REFERENCE_HEIGHT
 
 
-CENTER_LIFT = 15.0 * SCALE  # px: how far above the middle MPII's `center` sits
+CENTER_LIFT = CENTER_SHIFT * SCALE
 
 
 UNLABELLED = -1.0  # both coordinates of a joint without a label

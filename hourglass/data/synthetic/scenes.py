@@ -22,7 +22,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hourglass.core.geometry import REFERENCE_HEIGHT
 from hourglass.core.skeleton import MPII
+from hourglass.data.readers.mpii_json import CENTER_SHIFT
 from hourglass.data.synthetic.figures import (
     random_figure,
     random_occluder,
@@ -32,14 +34,6 @@ from hourglass.data.synthetic.figures import (
 from hourglass.data.synthetic.painting import draw_part, find_hidden, random_background
 
 SPLITS = ("train", "validation")
-
-
-REFERENCE_HEIGHT = 200.0
-"""Pixels of body height that MPII counts as scale 1."""
-
-
-CENTER_OFFSET = 15.0
-"""Pixels per unit of scale by which MPII's `center` sits above the middle of the body."""
 
 
 JPEG_QUALITY = 90
@@ -140,7 +134,7 @@ def draw_person(seed: int, split: str, *, index: int, size: int = 260) -> Scene:
 
 def annotate(scene: Scene, *, image: str) -> dict[str, object]:
     """One entry of the JSON file: MPII's 1-based pixels and its raised centre."""
-    raised = scene.center - [0.0, CENTER_OFFSET * scene.scale]
+    raised = scene.center - [0.0, CENTER_SHIFT * scene.scale]
     joints = np.where(scene.labelled[:, None], scene.points + 1.0, -1.0)
     return {
         "image": image,

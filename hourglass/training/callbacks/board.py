@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from itertools import islice
@@ -18,18 +19,12 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from hourglass.core.decoding import decode_heatmaps
-from hourglass.core.geometry import apply_affine, crop_matrix, from_grid
-from hourglass.core.pose import Pose
-from hourglass.core.skeleton import MPII, Skeleton
+from hourglass.core.geometry import apply_affine, crop_matrix
 from hourglass.data.people import People
-from hourglass.media.drawing import draw_heatmaps, draw_pose
+from hourglass.media.panels import draw_rows
 from hourglass.training.callbacks.names import Logs
 
 PICTURES = 8
-
-
-PICTURE_SIDE = 256
 
 
 class Board(keras.callbacks.Callback):
@@ -69,13 +64,12 @@ class Board(keras.callbacks.Callback):
         self._crops = self._batches[:count]
         matrices = crop_matrix(people.center[:count], people.scale[:count], size=input_size)
         self._labels = apply_affine(matrices, people.points[:count])
-        self._labelled = people.labelled[:count]
-        self._skeleton = people.skeleton
+        self._labelled, self._skeleton = people.labelled[:count], people.skeleton
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         found = self._heatmaps.predict(self._batches, batch_size=self._batch_size, verbose=0)
         heatmaps = np.asarray(found)[: len(self._crops)]
-        panels = draw_panels(
+        panels = draw_rows(
             self._crops, heatmaps, self._labels, self._labelled, skeleton=self._skeleton
         )
         summary = Summary()
@@ -105,45 +99,7 @@ def _board_name(name: str) -> str:
     """Groups the scalars: losses together, speed together."""
     if "loss" in name:
         return f"loss/{name}"
-    if "pckh" in name:
-        return name.replace("val_pckh", "pckh/validation")
+    score = re.fullmatch(r"val_(pckh?)(@.*)", name)
+    if score:
+        return f"{score[1]}/validation{score[2]}"
     return f"training/{name}"
-
-
-def draw_panels(
-    crops: np.ndarray,
-    heatmaps: np.ndarray,
-    labels: np.ndarray,
-    labelled: np.ndarray,
-    *,
-    skeleton: Skeleton = MPII,
-) -> np.ndarray:
-    """One row per person: labelled skeleton, predicted skeleton, heatmaps.
-
-    Args:
-        crops: (N, S, S, 3) uint8.
-        heatmaps: (N, S/4, S/4, J) float.
-        labels: (N, J, 2) crop px.
-        labelled: (N, J) bool.
-        skeleton: Names the J joints.
-
-    Returns:
-        (N, 256, 768, 3) uint8.
-    """
-    zoom = PICTURE_SIDE / crops.shape[1]
-    cells, scores = decode_heatmaps(heatmaps)
-    rows = []
-    for person, crop in enumerate(crops):
-        large = cv2.resize(crop, (PICTURE_SIDE, PICTURE_SIDE), interpolation=cv2.INTER_LINEAR)
-        poses = [(labels[person], labelled[person]), (from_grid(cells[person]), scores[person])]
-        panels = [
-            draw_pose(large, _pose(from_grid(points, zoom), shown, skeleton))
-            for points, shown in poses
-        ]
-        rows.append(np.hstack([*panels, draw_heatmaps(large, heatmaps[person])]))
-    return np.stack(rows)
-
-
-def _pose(points: np.ndarray, scores: np.ndarray, skeleton: Skeleton) -> Pose:
-    box = (0.0, 0.0, float(PICTURE_SIDE), float(PICTURE_SIDE))
-    return Pose(points.astype(np.float32), scores.astype(np.float32), skeleton, box)

@@ -13,8 +13,16 @@ from hourglass.core.config import Config
 from hourglass.core.files import write_file
 from hourglass.modelfiles.keras_file import TrainingState, save_model
 from hourglass.networks.hourglass import build_network
+from hourglass.scoring.pck import measure_of
 from hourglass.training.callbacks.history import write_history
-from hourglass.training.callbacks.names import BEST, HISTORY, LAST, PCKH, VALIDATION_LOSS, Logs
+from hourglass.training.callbacks.names import (
+    BEST,
+    HISTORY,
+    LAST,
+    VALIDATION_LOSS,
+    Logs,
+    score_name,
+)
 from hourglass.training.callbacks.non_finite import refuse_non_finite
 
 
@@ -53,7 +61,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._plain.set_weights(weights)
         self.history.append({"epoch": epoch + 1, **logs})
         write_history(self.folder / HISTORY, self.history)
-        score = logs[PCKH]
+        score = logs[score_name(measure_of(self._config.skeleton))]
         is_best = score > self.state.best_score or not self.state.best_epoch
         self.state = TrainingState(
             epoch=epoch + 1,

@@ -8,7 +8,8 @@ import keras
 from loguru import logger
 
 from hourglass.core.progress import Progress
-from hourglass.training.callbacks.names import PCKH, PCKH_STRICT, VALIDATION_LOSS, Logs
+from hourglass.scoring.pck import Measure
+from hourglass.training.callbacks.names import VALIDATION_LOSS, Logs, score_name
 
 
 class ShowProgress(keras.callbacks.Callback):
@@ -19,12 +20,16 @@ class ShowProgress(keras.callbacks.Callback):
         first_epoch: Epochs done before.
         images: People per epoch.
         batch_size: People per step.
+        measure: What the skeleton's PCK is measured in.
     """
 
     async_safe = True  # `Progress` locks itself
 
-    def __init__(self, *, epochs: int, first_epoch: int, images: int, batch_size: int) -> None:
+    def __init__(
+        self, *, epochs: int, first_epoch: int, images: int, batch_size: int, measure: Measure
+    ) -> None:
         super().__init__()
+        self._measure = measure
         self._epochs, self._batch_size = epochs, batch_size
         self._progress = Progress(
             "training", total=epochs * images, unit="images", start=first_epoch * images
@@ -40,10 +45,14 @@ class ShowProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None
+        measure = self._measure
+        score, strict = (
+            logs[score_name(measure, threshold)] for threshold in (measure.right, measure.strict)
+        )
         logger.info(
             f"epoch {epoch + 1}/{self._epochs}: loss {logs['loss']:.4f}, "
-            f"validation loss {logs[VALIDATION_LOSS]:.4f}, PCKh@0.5 {logs[PCKH]:.1f}, "
-            f"@0.1 {logs[PCKH_STRICT]:.1f}, {logs['images_per_second']:.0f} images/s, "
+            f"validation loss {logs[VALIDATION_LOSS]:.4f}, {measure.title} {score:.1f}, "
+            f"@{measure.strict:g} {strict:.1f}, {logs['images_per_second']:.0f} images/s, "
             f"{logs['input_wait']:.0%} of it waiting for input"
         )
 
