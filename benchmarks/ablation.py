@@ -22,6 +22,17 @@ from hourglass.training.run import train
 
 BASE: dict[str, Any] = {
     "network.input_size": 128,
+    "network.channels": 128,
+    "augment.scale": 0.25,
+    "augment.rotation": 30.0,
+    "augment.shift": 0.05,
+    **dict.fromkeys(
+        [
+            f"augment.{name}"
+            for name in ("cutout", "paste", "half_body", "style", "grey", "blur", "jpeg")
+        ],
+        0.0,
+    ),
     "data.sigma": 1.0,
     "train.averaging": 0.0,
     "train.foreground_weight": 81.0,
@@ -56,6 +67,12 @@ RUNS: dict[str, dict[str, Any]] = {
     "no-colour": {"augment.colour": 0.0},
     "colour-0.5": {"augment.colour": 0.5},
     "cutout-0.4": {"augment.cutout": 0.4},
+    "paste-0.2": {"augment.paste": 0.2},
+    "half-body-0.3": {"augment.half_body": 0.3},
+    "style-0.2": {"augment.style": 0.2},
+    "grey-0.1": {"augment.grey": 0.1},
+    "blur-0.15": {"augment.blur": 0.15},
+    "jpeg-0.1": {"augment.jpeg": 0.1},
     "input-192": {"network.input_size": 192, "epochs": 4 / 9},
     "input-256": {"network.input_size": 256, "epochs": 1 / 4},
     "two-stacks": {"network.stacks": 2},
