@@ -23,6 +23,8 @@ TURN = "_turn"
 
 AXES = "XYZ"
 
+CHANNEL_COUNTS = tuple("0123456")
+
 EULER = "ZXY"
 """The order of the rotations in written files, capital as scipy's intrinsic ones."""
 
@@ -119,7 +121,9 @@ class _Hierarchy:
             elif word == "OFFSET" and self._open:
                 self.offsets[self._open[-1]] = _numbers(self._take(3), self._says(word))
             elif word == "CHANNELS" and self._open:
-                (count,) = _numbers(self._take(1), self._says(word))
+                (count,) = self._take(1)
+                if count not in CHANNEL_COUNTS:
+                    raise ValueError(f"{self._says(word)} counts {count!r}, 0 to 6 are possible")
                 self.channels[self._open[-1]] = self._checked(self._take(int(count)))
             elif word == "}" and self._open:
                 self._open.pop()

@@ -38,6 +38,14 @@ class Lifted:
     found: Found
     bodies: Sequence[Body | None]
 
+    def by_person(self) -> dict[int, Body | None]:
+        """The bodies by the person's number in the film, or their place in the list."""
+        ids = [pose.id for pose in self.found.poses] or [None] * len(self.bodies)
+        return {
+            place if own is None else own: body
+            for place, (own, body) in enumerate(zip(ids, self.bodies, strict=True))
+        }
+
 
 def to_json(lifted: Sequence[Lifted]) -> str:
     """A list with an object per picture or frame; a person who was not lifted is null."""
@@ -94,11 +102,11 @@ def motions(lifted: Sequence[Lifted]) -> dict[tuple[str, int], tuple[np.ndarray,
         by_source.setdefault(one.found.image, []).append(one)
     found: dict[tuple[str, int], tuple[np.ndarray, float]] = {}
     for image, frames in by_source.items():
-        for person in range(max(len(one.bodies) for one in frames)):
-            bodies = [one.bodies[person] if person < len(one.bodies) else None for one in frames]
-            points = [body.points for body in _filled(bodies)]
+        named = [one.by_person() for one in frames]
+        for number, person in enumerate(sorted(set().union(*named))):
+            points = [body.points for body in _filled([bodies.get(person) for bodies in named])]
             if points:
-                found[Path(image).stem, person] = np.stack(points), _rate(frames)
+                found[Path(image).stem, number] = np.stack(points), _rate(frames)
     return found
 
 

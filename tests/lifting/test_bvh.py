@@ -115,6 +115,7 @@ def test_a_bone_that_points_straight_back_is_written_too(
         ("Frame Time: 0.04", "Frame Time: 0", "0 s"),
         ("OFFSET 0 -2 0", "OFFSET 0 x 0", "OFFSET of 'Knee' is '0 x 0', numbers are needed"),
         ("3 Xrotation Yrotation", "3 Xrotation Xrotation", "none twice"),
+        ("3 Xrotation", "nan Xrotation", "CHANNELS of 'Knee' counts 'nan', 0 to 6 are possible"),
         ("3 Xrotation", "3 Xscale", "CHANNELS of 'Knee' are Xscale"),
         ("JOINT Knee", "ROOT Knee", "a second ROOT"),
         ("    }\n  }\n}", "    }\n  }", "not closed"),

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hourglass.core.pose import Pose
+from hourglass.core.skeleton import MPII
 from hourglass.lifting.body import BODY
 from hourglass.lifting.bvh import read_bvh
 from hourglass.lifting.estimator import Body
@@ -60,6 +62,26 @@ def test_a_gap_repeats_what_was_before_and_the_rate_is_the_films(film: list[Lift
     assert rate == pytest.approx(20)
     assert len(points) == 3
     np.testing.assert_array_equal(points[1], points[0])
+
+
+def test_a_person_who_has_a_number_is_followed_by_it(moving: np.ndarray) -> None:
+    def pose(number: int) -> Pose:
+        return Pose(
+            np.zeros((16, 2), np.float32), np.ones(16, np.float32), MPII, (0, 0, 9, 9), number
+        )
+
+    orders = [(7, 4), (4, 7)]
+    lifted = [
+        Lifted(
+            Found("a.mp4", 9, 9, [pose(number) for number in order], frame, frame / 25),
+            [body(moving[number]) for number in order],
+        )
+        for frame, order in enumerate(orders)
+    ]
+    for number, person in enumerate((4, 7)):
+        points, _ = motions(lifted)["a", number]
+        np.testing.assert_array_equal(points[0], points[1])
+        np.testing.assert_array_equal(points[0], body(moving[person]).points)
 
 
 def test_bvh_files_are_named_for_their_person(film: list[Lifted], tmp_path: Path) -> None:
