@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from loguru import logger
 
 from hourglass.core.progress import Progress
 from hourglass.inference.estimator import PoseEstimator
@@ -143,7 +144,8 @@ def lift_film(
         smooth: Filter joints against jitter, before and after they are lifted.
 
     Returns:
-        What was lifted, and a line if something failed; frames before it are done.
+        What was lifted, and a line if something failed or nobody could be lifted; frames before it
+        are done.
 
     Raises:
         ValueError: If the film cannot be opened or written.
@@ -186,10 +188,12 @@ def lift_film(
             if not lifted:
                 raise
             failures.append(str(error))
-    lost = sum(body is None for one in lifted for body in one.bodies)
-    if lost:
-        people = sum(len(one.bodies) for one in lifted)
-        failures.append(f"{name}: {lost} of {people} people in its frames had too few joints")
+    bodies = [body for one in lifted for body in one.bodies]
+    lost = f"{name}: {bodies.count(None)} of {len(bodies)} people in its frames had too few joints"
+    if bodies and not any(bodies):
+        failures.append(lost)
+    elif None in bodies:
+        logger.info(lost)
     return lifted, failures
 
 
