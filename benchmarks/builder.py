@@ -30,7 +30,7 @@ from hourglass.console import command
 from hourglass.core.config import Config
 from hourglass.data.building import cluster
 from hourglass.data.building.build import build
-from hourglass.data.readers.mpii_json import find_annotations
+from hourglass.data.readers.labels import find_files
 
 VALIDATION_SHARE = 8
 WORKERS = (1, 2)
@@ -66,7 +66,7 @@ def write_annotations(
 
 def read_entries(annotations: Path) -> list[dict[str, Any]]:
     """The people of both splits."""
-    paths = find_annotations(annotations).values()
+    paths = [path for _, path in find_files(annotations, kind="mpii").values()]
     return [entry for path in paths for entry in json.loads(path.read_text(encoding="utf-8"))]
 
 

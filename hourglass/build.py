@@ -11,9 +11,11 @@ from typing import Any
 import click
 
 from hourglass.console import PATH, command
+from hourglass.core.skeleton import SKELETONS, read_skeleton
 from hourglass.data.building.build import build
 from hourglass.data.building.regions import REACH
 from hourglass.data.building.shard_writer import STORES
+from hourglass.data.readers.labels import FORMATS
 
 
 @click.command()
@@ -22,14 +24,24 @@ from hourglass.data.building.shard_writer import STORES
     type=PATH,
     default=Path("data/mpii/annotations"),
     show_default=True,
-    help="Folder of train.json and validation.json (or valid.json).",
+    help="Labels: a folder of train.json and validation.json (or valid.json), or a file or folder "
+    "of another format (docs/OWN_DATA.md).",
 )
 @click.option(
     "--images",
     type=PATH,
-    default=Path("data/mpii/images"),
-    show_default=True,
-    help="Folder of the pictures.",
+    help="Folder of the pictures. [default: beside the labels, as data/mpii/images]",
+)
+@click.option("--format", type=click.Choice(FORMATS), default="auto", show_default=True)
+@click.option("--category", help="Category of a COCO or YOLO set. [default: all]")
+@click.option(
+    "--skeleton",
+    help=f"{', '.join(SKELETONS)}, or a JSON file, in place of the labels' own skeleton.",
+)
+@click.option(
+    "--val-share",
+    type=float,
+    help="Share of the pictures for validation, where the labels are not split already.",
 )
 @click.option(
     "--output",
@@ -66,8 +78,9 @@ from hourglass.data.building.shard_writer import STORES
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Seed that deals people out to shards.",
+    help="Seed that deals people out to shards, and pictures to validation.",
 )
+@click.option("--force", is_flag=True, help="Remove shards of other labels from the folder.")
 @click.option("--skip-bad", is_flag=True, help="Leave people with bad pictures out and go on.")
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes on this machine. [default: one per core]"
@@ -75,7 +88,9 @@ from hourglass.data.building.shard_writer import STORES
 @click.option("--ray-address", help="Address of a running Ray cluster. [default: this machine]")
 @command
 def main(**options: Any) -> None:
-    """Turns annotations in MPII's JSON layout and their pictures into TFRecord shards."""
+    """Turns labels of any format and their pictures into TFRecord shards."""
+    if options["skeleton"] is not None:
+        options["skeleton"] = read_skeleton(options["skeleton"])
     summary = build(options.pop("annotations"), options.pop("images"), **options)
     shards = summary.manifest.shards.values()
     click.echo(

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.builder import Source, copy_plainly, draw, growth_rows, main, take
-from hourglass.data.readers.mpii_json import find_annotations, read_people
+from hourglass.data.readers.labels import read_labels
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 def test_drawn_people_have_pictures_of_a_photographs_size(drawn: Source):
-    people = {
-        split: read_people(path) for split, path in find_annotations(drawn.annotations).items()
-    }
+    people = read_labels(drawn.annotations).people
     assert {split: len(group) for split, group in people.items()} == {"train": 14, "validation": 2}
     for person in people["train"] + people["validation"]:
         path = drawn.images / person.filename
@@ -54,4 +52,4 @@ def test_growth_is_compared_with_proportion():
 def test_a_folder_without_annotations_is_named(tmp_path: Path):
     result = CliRunner().invoke(main, ["--data", str(tmp_path)])
     assert result.exit_code == 1
-    assert f"Error: {tmp_path}: train.json is missing" in result.output
+    assert f"Error: {tmp_path}: holds no annotations: train.json" in result.output

@@ -40,11 +40,12 @@ from PIL import Image
 
 from hourglass.core.config import AugmentConfig
 from hourglass.core.geometry import warp
+from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.augment import random_crop_matrices
 from hourglass.data.building import cluster
 from hourglass.data.building.build import build
 from hourglass.data.records import SCHEMA_VERSION, parse_example
-from hourglass.data.shards import count_people, find_shards
+from hourglass.data.shards import count_people, find_shards, read_records
 from hourglass.media.pictures import decode_picture
 from tools.build_tfrecords import main
 
@@ -140,10 +141,10 @@ CONVERTED: dict[str, tuple[bytes, list[int]]] = {
 
 
 def make_entry(number: int, image: str) -> Entry:
-    """A person whose scale tells who they are; joint number % 16 is missing, every 4th occluded."""
+    """A person whose scale tells who they are; joint number % 16 is missing."""
     joints = [[1 + 3.3 * joint + number / 100, 2 + 2.7 * joint] for joint in range(16)]
     joints[number % 16] = [-1, -1]
-    visible = [int(joint % 4 > 0 and joint != number % 16) for joint in range(16)]
+    visible = [int(joint != number % 16) for joint in range(16)]
     return {
         "image": image,
         "joints": joints,
@@ -448,9 +449,9 @@ def test_the_pipelines_reader_reads_them(built: Path):
 
 def test_the_manifest_says_what_is_there(built: Path):
     manifest = read_manifest(built)
-    parts = {"schema_version", "source", "skeleton", "people", "bad_pictures", "shards"}
-    assert set(manifest) == parts
-    assert manifest["skeleton"]["name"] == "mpii"
+    fields = {"schema_version", "source", "annotations", "skeleton", "people", "bad_pictures"}
+    assert set(manifest) == fields | {"shards"}
+    assert Skeleton.from_dict(manifest["skeleton"], where="") == MPII
     assert manifest["schema_version"] == SCHEMA_VERSION
     assert manifest["people"] == {"train": TRAIN, "validation": VALIDATION}
     assert manifest["bad_pictures"] == {}
@@ -470,7 +471,7 @@ def test_the_manifests_checksums_are_the_files_sha_256(built: Path):
 
 
 def test_by_default_there_are_64_and_8_shards(source: Source, tmp_path: Path):
-    people = [make_entry(number, "00.jpg") for number in range(78)]
+    people = [make_entry(number % TRAIN, "00.jpg") for number in range(78)]
     source.write("train", people[:66])
     source.write("validation", people[66:])
     folders_only = arguments(source, tmp_path / "out")[:6]
@@ -599,7 +600,7 @@ def test_a_changed_picture_changes_its_peoples_shards_only(
     changed = encode(noise(99), "JPEG", quality=60)
     (source.images / "00.jpg").write_bytes(changed)
     affected = shards_with(built, 0, 1)
-    assert counts(run(source, output)) == (len(affected), SHARDS - len(affected))
+    assert counts(run(source, output, "--force")) == (len(affected), SHARDS - len(affected))
     before, after = read_shards(built), read_shards(output)
     assert {name for name in NAMES if before[name] != after[name]} == affected
     assert sum(data.count(changed) for data in after.values()) == 2
@@ -612,7 +613,7 @@ def test_a_picture_that_keeps_its_size_is_seen_to_change(source: Source, built: 
     assert len(changed) == path.stat().st_size
     path.write_bytes(changed)
     affected = shards_with(built, 10 + list(CONVERTED).index("sixteen.png"))
-    assert counts(run(source, output)) == (1, SHARDS - 1)
+    assert counts(run(source, output, "--force")) == (1, SHARDS - 1)
     assert {name for name in NAMES if read_shards(output)[name] != read_shards(built)[name]} == (
         affected
     )
@@ -634,17 +635,17 @@ def test_a_changed_annotation_changes_its_shard_only(
     entries = source.read("train")
     entries[5].update(changes)
     source.write("train", entries)
-    assert counts(run(source, output)) == (1, SHARDS - 1)
+    assert counts(run(source, output, "--force")) == (1, SHARDS - 1)
     before, after = read_shards(built), read_shards(output)
     assert {name for name in NAMES if before[name] != after[name]} == shards_with(built, 5)
     assert_complete(output)
-    assert counts(run(source, output)) == (0, SHARDS)
+    assert counts(run(source, output, "--force")) == (0, SHARDS)
 
 
 def test_a_person_more_is_written_too(source: Source, output: Path):
     source.write("validation", [*source.read("validation"), make_entry(40, "24.jpg")])
     before = written(output)
-    built, kept = counts(run(source, output))
+    built, kept = counts(run(source, output, "--force"))
     assert built + kept == SHARDS
     assert all(written(output)[name] == before[name] for name in NAMES[:TRAIN_SHARDS])
     numbers = [*range(TRAIN, TRAIN + VALIDATION), 40]
@@ -673,7 +674,7 @@ def test_without_a_readable_manifest_everything_is_built_again(
     original: Source, built: Path, output: Path, content: bytes
 ):
     (output / "manifest.json").write_bytes(content)
-    result = run(original, output)
+    result = run(original, output, "--force")
     assert "manifest.json: not a manifest of this version" in result.output
     assert counts(result) == (SHARDS, 0)
     assert read_shards(output) == read_shards(built)
@@ -682,7 +683,7 @@ def test_without_a_readable_manifest_everything_is_built_again(
 
 def test_without_a_manifest_everything_is_built_again(original: Source, output: Path):
     (output / "manifest.json").unlink()
-    assert counts(run(original, output)) == (SHARDS, 0)
+    assert counts(run(original, output, "--force")) == (SHARDS, 0)
     assert_complete(output)
 
 
@@ -690,7 +691,7 @@ def test_shards_of_another_schema_are_built_again(original: Source, output: Path
     manifest = read_manifest(output)
     manifest["schema_version"] = SCHEMA_VERSION + 1
     (output / "manifest.json").write_text(json.dumps(manifest))
-    assert counts(run(original, output)) == (SHARDS, 0)
+    assert counts(run(original, output, "--force")) == (SHARDS, 0)
     assert read_manifest(output)["schema_version"] == SCHEMA_VERSION
 
 
@@ -699,6 +700,120 @@ def test_what_a_killed_run_left_is_removed(original: Source, output: Path):
     (output / "train_0001_of_0009.tfrecords").write_bytes(b"unknown")
     assert counts(run(original, output)) == (0, SHARDS)
     assert_complete(output)
+
+
+# Shards of other labels
+
+
+def test_a_second_set_does_not_erase_the_firsts_shards(source: Source, output: Path):
+    """The output holds shards of another folder's labels."""
+    entries = source.read("train")
+    source.write("train", [{**entry, "scale": entry["scale"] + 0.1} for entry in entries])
+    before = written(output)
+    refused = run(source, output)
+    assert_one_error(refused, f"{output}: holds {TRAIN_SHARDS} shards made from ", "--force")
+    assert written(output) == before
+    assert counts(run(source, output, "--force")) == (TRAIN_SHARDS, VALIDATION_SHARDS)
+    # From now on they are this set's own.
+    source.write("train", entries)
+    assert counts(run(source, output)) == (TRAIN_SHARDS, VALIDATION_SHARDS)
+
+
+@pytest.mark.parametrize("manifest", [None, b"not JSON"])
+def test_shards_of_unknown_labels_are_not_erased(
+    original: Source, output: Path, manifest: bytes | None
+):
+    (output / "manifest.json").unlink()
+    if manifest:
+        (output / "manifest.json").write_bytes(manifest)
+    before = written(output)
+    result = run(original, output)
+    assert_one_error(result, f"{output}: holds {SHARDS} shards of unknown labels", "--force")
+    assert written(output) == before
+
+
+def test_leftovers_without_a_manifest_are_nobodys_shards(original: Source, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f"{NAMES[0]}.4711.partial").write_bytes(b"half")
+    assert counts(run(original, tmp_path / "out")) == (SHARDS, 0)
+    assert_complete(tmp_path / "out")
+
+
+# Other formats
+
+
+def write_coco(source: Source) -> Path:
+    """The training pictures' people as doors of two edges."""
+    entries = source.read("train")
+    content = {
+        "images": [
+            {"id": number, "file_name": entry["image"]} for number, entry in enumerate(entries)
+        ],
+        "annotations": [
+            {
+                "image_id": number,
+                "category_id": 1,
+                "keypoints": [10, 10, 2, 40 + number, 30, number % 3],
+                "bbox": [5, 5, 40 + number % 10, 30],
+                "area": 100.5 + number,
+            }
+            for number in range(len(entries))
+        ],
+        "categories": [{"id": 1, "name": "door", "keypoints": ["l_edge", "r_edge"]}],
+    }
+    path = source.folder / "doors.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_coco_file_is_split_and_kept_whole(source: Source, tmp_path: Path):
+    path, output = write_coco(source), tmp_path / "out"
+    options = ["--annotations", str(path), "--output", str(output)]  # images/ lies beside
+    shards = ["--train-shards", "2", "--val-shards", "1"]
+    result = CliRunner().invoke(main, [*options, *shards, "--val-share", "0.2"])
+    assert counts(result) == (3, 0)
+    assert "skeleton door: 2 joints; mirrored: r_edge/l_edge" in result.output
+    manifest = read_manifest(output)
+    assert manifest["skeleton"]["joints"] == ["l_edge", "r_edge"]
+    assert manifest["annotations"] == str(path.resolve())
+    people = {
+        split: [one.person for one in read_records(sorted(map(str, output.glob(f"{split}*"))))]
+        for split in ("train", "validation")
+    }
+    assert sum(map(len, people.values())) == TRAIN
+    names = {split: {one.filename for one in group} for split, group in people.items()}
+    assert not names["train"] & names["validation"]
+    assert len(names["validation"]) == round(0.2 * (TRAIN - 1))
+    for one in people["train"] + people["validation"]:
+        number = round(one.area - 100.5)
+        assert one.visibility.tolist() == [2, number % 3]
+        assert one.box == (5, 5, 40 + number % 10, 30)
+        assert one.scale == pytest.approx((40 + number % 10) / 200)
+
+
+def test_a_skeleton_may_be_given(source: Source, tmp_path: Path):
+    given = tmp_path / "skeleton.json"
+    given.write_text(json.dumps({"name": "gate", "joints": ["r_edge", "l_edge"]}))
+    options = ["--annotations", str(write_coco(source)), "--output", str(tmp_path / "out")]
+    options += ["--val-share", "0.2", "--skeleton", str(given)]
+    assert CliRunner().invoke(main, options).exit_code == 0
+    assert read_manifest(tmp_path / "out")["skeleton"]["name"] == "gate"
+
+
+def test_labels_from_which_nothing_can_be_learnt_are_refused(source: Source, tmp_path: Path):
+    entries = source.read("train")
+    source.write("train", [{**entry, "joints_vis": [0] * 16} for entry in entries])
+    result = run(source, tmp_path / "out")
+    assert_one_error(result, "train: none of 23 people has a labelled joint")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_is_odd_about_labels_is_told_once(source: Source, tmp_path: Path):
+    validation = source.read("validation")
+    source.write("train", [*source.read("train"), validation[0]])
+    first, second = (run(source, tmp_path / "out") for _ in range(2))
+    assert "1 pictures are in training and in validation, first 23.jpg" in first.output
+    assert "in training and in validation" not in second.output
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "lspet_0001_of_0002.tfrecords", "film.mp4.partial"])
@@ -902,7 +1017,7 @@ def test_shards_with_people_left_out_stay_when_that_is_no_longer_allowed(
     output = tmp_path / "out"
     run(spoilt, output, "--skip-bad")
     before = written(output)
-    assert_one_error(run(spoilt, output), "8 bad pictures")
+    assert_one_error(run(spoilt, output, "--force"), "8 bad pictures")
     assert written(output) == before
 
 
@@ -953,7 +1068,7 @@ def test_bad_pictures_leave_other_shards_of_an_earlier_run_alone(
 ):
     good = set(NAMES) - shards_with(built, *BAD)
     before = written(output)
-    assert_one_error(run(spoilt, output), "8 bad pictures")
+    assert_one_error(run(spoilt, output, "--force"), "8 bad pictures")
     assert written(output) == {name: before[name] for name in good}
 
 
@@ -962,7 +1077,7 @@ def test_a_folder_without_the_pictures_leaves_an_earlier_run_alone(source: Sourc
     shutil.rmtree(source.images)
     source.images.mkdir()
     missing = f"{source.images}/00.jpg: picture cannot be read (No such file or directory)"
-    assert_one_error(run(source, output), "no train person is left to write", missing)
+    assert_one_error(run(source, output, "--force"), "no train person is left to write", missing)
     assert written(output) == before
 
 
@@ -1016,7 +1131,7 @@ def with_value(**changes: Any) -> Callable[[list[Entry]], Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda entries: {"people": entries[:1]}, ": must be a list of people, got {'people'"),
+        (lambda entries: {"people": entries[:1]}, ": must be an object with the lists images, "),
         (lambda entries: [], ": must be a list of people, got []"),
         (lambda entries: [*entries[:2], "x"], ": person 2: must be an object, got 'x'"),
         (without("image"), ": person 2: field 'image' is missing"),
@@ -1050,29 +1165,27 @@ def test_a_file_that_is_not_json_is_one_line(source: Source, tmp_path: Path):
     assert result.output.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("train.json", "train.json is missing"),
-        ("validation.json", "validation.json or valid.json is missing"),
-    ],
-)
-def test_a_missing_annotation_file_is_one_line(
-    source: Source, tmp_path: Path, name: str, message: str
-):
-    (source.annotations / name).unlink()
+def test_a_missing_annotation_file_is_one_line(source: Source, tmp_path: Path):
+    (source.annotations / "validation.json").unlink()
     result = run(source, tmp_path / "out")
-    assert result.output == f"Error: {source.annotations}: {message}\n"
+    assert result.output == (
+        f"Error: {source.annotations}: holds no validation part (as validation.json or valid.json "
+        "would be): --val-share 0.1 takes a tenth of the pictures for it\n"
+    )
+    (source.annotations / "train.json").unlink()
+    result = run(source, tmp_path / "out")
+    assert result.output.startswith(f"Error: {source.annotations}: holds no annotations: ")
     assert result.exit_code == 1
 
 
 @pytest.mark.parametrize(
-    ("folder", "what"), [("annotations", "of annotations"), ("images", "of pictures")]
+    ("folder", "what"),
+    [("annotations", "file or folder of annotations"), ("images", "folder of pictures")],
 )
 def test_a_missing_folder_is_one_line(source: Source, tmp_path: Path, folder: str, what: str):
     shutil.rmtree(source.folder / folder)
     result = run(source, tmp_path / "out")
-    assert result.output == f"Error: {source.folder / folder}: no such folder {what}\n"
+    assert result.output == f"Error: {source.folder / folder}: no such {what}\n"
     assert result.exit_code == 1
     assert not (tmp_path / "out").exists()
 
@@ -1197,19 +1310,20 @@ def test_people_of_one_picture_follow_each_other(source: Source, tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def spacious(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """People of 40 px in pictures of 480×320, smooth as photographs are; one stands outside."""
+    """People of 40 px in pictures of 480×320, smooth as photographs are; some stand outside."""
     source = Source(tmp_path_factory.mktemp("spacious"))
     source.images.mkdir()
     y, x = np.mgrid[:320, :480]
     picture = np.stack([x / 2, y / 2, 128 + 60 * np.sin(x / 9) * np.cos(y / 7)], -1)
     places = [(240, 160), (2, 3), (479, 320), (-900, 100), (100.5, 2000)]
+    places += [(10 * number, 150) for number in range(10, 30)]
     entries = []
     for number, (left, top) in enumerate(places):
         name = f"{number}.jpg"
         data = encode(Image.fromarray(picture.astype(np.uint8)), "JPEG", quality=90)
         (source.images / name).write_bytes(data)
         joints = [[left + 2 * joint, top - joint] for joint in range(16)]
-        joints[number] = [-1, -1]
+        joints[number % 16] = [-1, -1]
         entry = make_entry(number, name)
         entries.append({**entry, "joints": joints, "center": [left, top - 3], "scale": 0.2})
     source.write("train", entries)
@@ -1234,7 +1348,7 @@ def stored_people(folder: Path) -> dict[str, dict[str, Any]]:
 
 def test_a_crop_store_holds_less_and_says_its_pictures_size(both_stores: dict[str, Path]):
     whole, crop = (stored_people(both_stores[store]) for store in ("whole", "crop"))
-    assert set(whole) == set(crop) == {f"{number}.jpg" for number in range(5)}
+    assert set(whole) == set(crop) == {f"{number}.jpg" for number in range(25)}
     sizes = {}
     for name, person in crop.items():
         image = Image.open(io.BytesIO(person["encoded"]))
@@ -1242,7 +1356,7 @@ def test_a_crop_store_holds_less_and_says_its_pictures_size(both_stores: dict[st
         assert len(person["encoded"]) < len(whole[name]["encoded"])
         sizes[name] = image.size
     # 1.04 · 50 px and 2 px around centres of (239, 159), (1, 2), (478, 319), ..., out to blocks.
-    assert sizes == {
+    assert {f"{number}.jpg": sizes[f"{number}.jpg"] for number in range(5)} == {
         "0.jpg": (128, 128),
         "1.jpg": (64, 64),
         "2.jpg": (64, 64),

@@ -24,8 +24,9 @@ from loguru import logger
 from hourglass.core.files import TEMPORARY, publish
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
-from hourglass.core.skeleton import MPII, Skeleton
+from hourglass.core.skeleton import Skeleton
 from hourglass.data.building import cluster
+from hourglass.data.building.gathering import find_pictures, tell
 from hourglass.data.building.manifest import (
     MANIFEST,
     Manifest,
@@ -36,7 +37,7 @@ from hourglass.data.building.manifest import (
 )
 from hourglass.data.building.regions import REACH
 from hourglass.data.building.shard_writer import Outcome, Plan, picture_path, write_shard
-from hourglass.data.readers.mpii_json import find_annotations, read_people
+from hourglass.data.readers.labels import read_labels
 from hourglass.data.records import SCHEMA_VERSION
 from hourglass.data.shards import SUFFIX, shard_name
 from hourglass.media.pictures import read_bytes, to_jpeg
@@ -68,42 +69,61 @@ class Summary:
 
 def build(
     annotations: Path,
-    images: Path,
+    images: Path | None = None,
     *,
     output: Path,
+    format: str = "auto",  # noqa: A002 - what the option is called
+    category: str | None = None,
+    skeleton: Skeleton | None = None,
+    val_share: float | None = None,
     train_shards: int = 64,
     val_shards: int = 8,
     store: str = "whole",
     seed: int = 0,
     skip_bad: bool = False,
+    force: bool = False,
     workers: int | None = None,
     ray_address: str | None = None,
 ) -> Summary:
     """Builds what is missing or different of the shards in `output`.
 
     Args:
-        annotations: Folder of train.json and validation.json (or valid.json).
-        images: Folder of the pictures that they name.
+        annotations: File or folder of labels, of any format in `data.readers.labels.FORMATS`.
+        images: Folder of the pictures that they name; default: where they lie beside the labels.
+            Frames of films are written there.
         output: Folder of the shards; made if need be.
+        format: The labels' format; `auto` finds out.
+        category: Of a COCO or YOLO set: the one to read; default: all.
+        skeleton: Takes the place of the one that the labels bring.
+        val_share: Share of the pictures for validation, where the labels are not split already.
         train_shards: Number of training shards.
         val_shards: Number of validation shards.
         store: `whole` keeps pictures as they are; `crop` keeps what training can show of each
             person (`data.building.regions.REACH`), at full resolution, and moves labels along.
-        seed: Decides which people share a shard.
+        seed: Decides which people share a shard, and which pictures are for validation.
         skip_bad: Go on without people whose pictures are bad; otherwise their shards are missing.
+        force: Remove shards of other labels from `output`.
         workers: Processes; default: one per core.
         ray_address: A running Ray cluster, every machine of which sees the same folders; default:
             the Ray that the calling program has started, or else this machine alone.
 
     Raises:
-        ValueError: If annotations or pictures are bad, or a folder cannot be read or written; names
-            each.
+        ValueError: If annotations or pictures are bad, nothing could be learnt from the labels, a
+            folder cannot be read or written, or holds shards of other labels; names each.
     """
-    people = {split: read_people(path) for split, path in find_annotations(annotations).items()}
+    labels = read_labels(
+        annotations,
+        format=format,
+        category=category,
+        skeleton=skeleton,
+        val_share=val_share,
+        seed=seed,
+    )
+    images = find_pictures(labels, annotations, images)
+    people = labels.people
     signatures = _picture_signatures(images, people)
     _make_writable(output)
-    skeleton = MPII
-    made_from: Any = {"skeleton": skeleton, "store": store, "signatures": signatures}
+    made_from: Any = {"skeleton": labels.skeleton, "store": store, "signatures": signatures}
     counts = {"train": train_shards, "validation": val_shards}
     plans = [
         plan
@@ -114,7 +134,8 @@ def build(
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         source=_source_hash([one for group in people.values() for one in group], **made_from),
-        skeleton=skeleton.to_dict(),
+        skeleton=labels.skeleton.to_dict(),
+        annotations=str(annotations.resolve()),
         people={split: len(group) for split, group in people.items()},
         bad_pictures=_known_bad(images, signatures, last),
         shards={},
@@ -122,6 +143,10 @@ def build(
     _require_people(people, manifest.bad_pictures)
     manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))
     todo = [plan for plan in plans if plan.name not in manifest.shards]
+    if todo:
+        tell(labels, images)
+    if not force:
+        _refuse_other_shards(output, manifest, last)
     with cluster.started(ray_address, workers) if todo else contextlib.nullcontext():
         _remove_others(output, manifest.shards)
         if manifest != last:
@@ -137,6 +162,19 @@ def build(
             one.filename in manifest.bad_pictures for group in people.values() for one in group
         ),
     )
+
+
+def _refuse_other_shards(output: Path, manifest: Manifest, last: Manifest | None) -> None:
+    """Keeps the shards of other labels, which would have to go."""
+    others = [path for path in _finished(output) if path.name not in manifest.shards]
+    if others and (last is None or last.annotations != manifest.annotations):
+        origin = (
+            f"made from {last.annotations}" if last else "of unknown labels or an older version"
+        )
+        raise ValueError(
+            f"{output}: holds {len(others)} shards {origin}, which would be removed; name another "
+            "--output, or remove them with --force"
+        )
 
 
 def _make_writable(output: Path) -> None:
@@ -261,6 +299,15 @@ def _remove_others(output: Path, kept: dict[str, Shard]) -> None:
     for path in output.iterdir():
         if OWN_FILES.fullmatch(path.name) and path.name not in kept:
             path.unlink()
+
+
+def _finished(output: Path) -> list[Path]:
+    """Shards under their own names, whoever made them."""
+    return [
+        path
+        for path in output.iterdir()
+        if OWN_FILES.fullmatch(path.name) and path.suffix != TEMPORARY
+    ]
 
 
 def _report_bad(bad: dict[str, str], skip_bad: bool) -> None:

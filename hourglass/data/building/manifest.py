@@ -47,6 +47,7 @@ class Manifest:
         schema_version: `records.SCHEMA_VERSION` of all shards.
         source: SHA-256 over the annotations and the pictures' sizes and times.
         skeleton: `Skeleton.to_dict` of what the joints are.
+        annotations: The labels' file or folder.
         people: Number of people that the annotations hold, per split.
         bad_pictures: Reason for each picture that cannot be used.
         shards: Finished shards by name.
@@ -55,6 +56,7 @@ class Manifest:
     schema_version: int
     source: str
     skeleton: dict[str, Any]
+    annotations: str
     people: dict[str, int]
     bad_pictures: dict[str, str]
     shards: dict[str, Shard]

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import gc
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,18 +18,21 @@ import numpy as np
 
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MPII
+from hourglass.data.readers.label_set import (
+    LARGEST,
+    WHOLE,
+    Labels,
+    is_encodable,
+    is_file_name,
+    read_json,
+    short,
+)
 
 FIRST_PIXEL = 1.0
 """MPII numbers pixels from 1."""
 
 CENTER_SHIFT = 15.0
 """MPII's `center` sits this many px times `scale` above the middle of the body."""
-
-FILES = {"train": ("train.json",), "validation": ("validation.json", "valid.json")}
-"""File names of each split, as MPII users have them."""
-
-LARGEST = 1e6
-"""No picture has as many px a side; larger numbers would not survive float32."""
 
 MISSING = (-1.0, -1.0)
 """What a joint without label reads in the file, and in a `Person`."""
@@ -43,6 +45,7 @@ NUMBERS: dict[str, tuple[int, ...]] = {
 }
 """An entry's fields of numbers, and their shapes."""
 
+
 SOURCE, DISAGREEMENT = "label_source", "disagreement"
 """Fields that an entry may have besides: whose labels they are, and how far, in head sizes, those
 who labelled each joint put it from each other (null where nobody says)."""
@@ -52,30 +55,13 @@ HALF_WEIGHT = 0.15
 joints within 0.1 head sizes are usually off."""
 
 
-def find_annotations(folder: Path) -> dict[str, Path]:
-    """The annotation file of each split.
-
-    Raises:
-        ValueError: If the folder or a file is missing.
-    """
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder of annotations")
-    found = {}
-    for split, names in FILES.items():
-        paths = [folder / name for name in names if (folder / name).is_file()]
-        if not paths:
-            raise ValueError(f"{folder}: {' or '.join(names)} is missing")
-        found[split] = paths[0]
-    return found
-
-
-def read_people(path: Path) -> list[Person]:
-    """All people of one annotation file, in its order.
+def read(path: Path) -> Labels:
+    """All people of one annotation file, in its order, as one part.
 
     Args:
         path: A JSON list of `{"image", "joints": [[x, y] * 16], "joints_vis": [0|1 * 16],
-            "center": [x, y], "scale"}`. A joint at [-1, -1] has no label; any other one has,
-            whether it is visible or occluded. An entry may say whose labels they are
+            "center": [x, y], "scale"}`. A joint at [-1, -1] or of `joints_vis` 0 has no label; any
+            other one has, whether it is visible or occluded. An entry may say whose labels they are
             (`"label_source"`, a text), and how far their makers disagreed (`"disagreement"`, 16
             numbers of head sizes or null): a joint then counts 1 / (1 + (d / 0.15)²) in training.
 
@@ -85,11 +71,15 @@ def read_people(path: Path) -> list[Person]:
     """
     with _without_garbage_collection():
         entries = _read_entries(path)
-        people = _to_people(*(_plain_columns(entries) or _checked_columns(entries, str(path))))
-        return [
+        columns = _plain_columns(entries) or _checked_columns(entries, str(path))
+        placed = ~(columns.joints == MISSING).all(axis=-1)
+        unseen = int((placed & (columns.joints_vis <= 0)).sum())
+        notes = [f"{path}: {unseen} joints have 'joints_vis' 0: not labelled"] if unseen else []
+        people = [
             _with_source(person, entry, f"{path}: person {index}")
-            for index, (person, entry) in enumerate(zip(people, entries, strict=True))
+            for index, (person, entry) in enumerate(zip(_to_people(columns), entries, strict=True))
         ]
+        return Labels(MPII, {WHOLE: people}, notes)
 
 
 def _with_source(person: Person, entry: dict[str, Any], where: str) -> Person:
@@ -97,14 +87,14 @@ def _with_source(person: Person, entry: dict[str, Any], where: str) -> Person:
     source, disagreement = entry.get(SOURCE, ""), entry.get(DISAGREEMENT)
     if not source and disagreement is None:
         return person
-    if not isinstance(source, str) or not _is_encodable(source):
-        raise ValueError(f"{where}: {SOURCE!r} is {_short(source)}, it must be text")
+    if not isinstance(source, str) or not is_encodable(source):
+        raise ValueError(f"{where}: {SOURCE!r} is {short(source)}, it must be text")
     if disagreement is None:
         return dataclasses.replace(person, source=source)
     count = len(person.points)
     if not isinstance(disagreement, list) or len(disagreement) != count:
         raise ValueError(
-            f"{where}: {DISAGREEMENT!r} is {_short(disagreement)}, it must be a list of {count}"
+            f"{where}: {DISAGREEMENT!r} is {short(disagreement)}, it must be a list of {count}"
         )
     return dataclasses.replace(person, source=source, weights=_agreement(disagreement, where))
 
@@ -119,7 +109,7 @@ def _agreement(disagreement: list[Any], where: str) -> np.ndarray:
             or not 0 <= value <= LARGEST
         ):
             raise ValueError(
-                f"{where}: {DISAGREEMENT!r} has {_short(value)}, it must be null or a number "
+                f"{where}: {DISAGREEMENT!r} has {short(value)}, it must be null or a number "
                 "of head sizes, 0 or more"
             )
     return (1 / (1 + (np.array(known, float) / HALF_WEIGHT) ** 2)).astype(np.float32)
@@ -138,14 +128,9 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def _read_entries(path: Path) -> list[Any]:
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+    entries = read_json(path)
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f"{path}: must be a list of people, got {_short(entries)}")
+        raise ValueError(f"{path}: must be a list of people, got {short(entries)}")
     return entries
 
 
@@ -159,15 +144,22 @@ class _Columns(NamedTuple):
     scale: np.ndarray
 
 
-def _to_people(
-    images: list[str], joints: np.ndarray, _: np.ndarray, center: np.ndarray, scale: np.ndarray
-) -> list[Person]:
-    labelled = ~(joints == MISSING).all(axis=-1)
+def _to_people(columns: _Columns) -> list[Person]:
+    joints, scale = columns.joints, columns.scale
+    labelled = ~(joints == MISSING).all(axis=-1) & (columns.joints_vis > 0)
     points = np.where(labelled[..., None], joints - FIRST_PIXEL, MISSING).astype(np.float32)
-    center = center - FIRST_PIXEL
-    center[:, 1] += CENTER_SHIFT * scale
+    # The layout does not tell hidden joints from seen ones.
     visibility = np.where(labelled, VISIBLE, NOT_LABELLED).astype(np.uint8)
-    rows = zip(images, points, visibility, center.astype(np.float32), scale.tolist(), strict=True)
+    center = columns.center - FIRST_PIXEL
+    center[:, 1] += CENTER_SHIFT * scale
+    rows = zip(
+        columns.images,
+        points,
+        visibility,
+        center.astype(np.float32),
+        scale.tolist(),
+        strict=True,
+    )
     return [Person(*row) for row in rows]
 
 
@@ -185,7 +177,7 @@ def _plain_columns(entries: list[Any]) -> _Columns | None:
         _plain_numbers(value, (len(entries), *shape))
         for value, shape in zip(values, NUMBERS.values(), strict=True)
     ]
-    if not all(map(_is_file_name, images)) or any(column is None for column in columns):
+    if not all(map(is_file_name, images)) or any(column is None for column in columns):
         return None
     plain = _Columns(images, *columns)  # type: ignore[arg-type]
     return plain if (plain.scale.astype(np.float32) > 0).all() else None
@@ -216,13 +208,13 @@ def _checked_columns(entries: list[Any], path: str) -> _Columns:
 def _checked(entry: Any, where: str) -> tuple[Any, ...]:
     """One entry's fields."""
     if not isinstance(entry, dict):
-        raise ValueError(f"{where}: must be an object, got {_short(entry)}")
+        raise ValueError(f"{where}: must be an object, got {short(entry)}")
     for field in ("image", *NUMBERS):
         if field not in entry:
             raise ValueError(f"{where}: field {field!r} is missing")
     image = entry["image"]
-    if not _is_file_name(image):
-        raise ValueError(f"{where}: 'image' is {_short(image)}, it must be a file name")
+    if not is_file_name(image):
+        raise ValueError(f"{where}: 'image' is {short(image)}, it must be a file name")
     numbers = [_numbers(entry[field], shape, field, where) for field, shape in NUMBERS.items()]
     scale = float(numbers[-1])
     if np.float32(scale) <= 0:
@@ -234,31 +226,13 @@ def _numbers(value: Any, shape: tuple[int, ...], field: str, where: str) -> np.n
     """`value` as float64 of exactly this shape, every number finite."""
     if not shape:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{where}: {field!r} has {_short(value)}, it must be a number")
+            raise ValueError(f"{where}: {field!r} has {short(value)}, it must be a number")
         if not abs(value) <= LARGEST:
             raise ValueError(
-                f"{where}: {field!r} has {_short(value)}, it must be finite and {LARGEST:g} or less"
+                f"{where}: {field!r} has {short(value)}, it must be finite and {LARGEST:g} or less"
             )
         return np.array(value, np.float64)
     if not isinstance(value, list) or len(value) != shape[0]:
-        count = f"{len(value)} entries" if isinstance(value, list) else _short(value)
+        count = f"{len(value)} entries" if isinstance(value, list) else short(value)
         raise ValueError(f"{where}: {field!r} has {count}, it must have {shape[0]}")
     return np.array([_numbers(entry, shape[1:], field, where) for entry in value])
-
-
-def _is_file_name(value: Any) -> bool:
-    """Whether an operating system could take it: text that encodes, without a NUL."""
-    return isinstance(value, str) and bool(value) and "\0" not in value and _is_encodable(value)
-
-
-def _is_encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

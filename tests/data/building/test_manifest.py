@@ -30,6 +30,7 @@ WRITTEN = Manifest(
     schema_version=SCHEMA_VERSION,
     source="def",
     skeleton=MPII.to_dict(),
+    annotations="labels.json",
     people={"train": 4, "validation": 1},
     bad_pictures={"é.jpg": "é.jpg: picture is empty (0 bytes)"},
     shards={SHARD.name: SHARD},

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from hourglass.core.person import Person
-from hourglass.data.readers.mpii_json import find_annotations, read_people
+from hourglass.data.readers.label_set import WHOLE
+from hourglass.data.readers.mpii_json import read
 
 MISSING = [-1.0, -1.0]
 
@@ -44,14 +45,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "train.json"
 
 
+def read_people(path: Path) -> list[Person]:
+    return read(path).people[WHOLE]
+
+
 def read_one(path: Path, **changes: Any) -> Person:
     (person,) = read_people(write(path, [make_entry(**changes)]))
     return person
-
-
-def touch(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).write_text("[]")
 
 
 # What is read
@@ -94,10 +94,28 @@ def test_a_missing_joint_may_be_written_with_integers(path: Path):
     assert person.points[5].tolist() == MISSING
 
 
-def test_an_occluded_joint_counts_as_labelled(path: Path):
-    person = read_one(path, joints_vis=[0] * 16)
-    assert person.labelled.tolist() == [True] * 16
-    assert person.points[0].tolist() == [9.0, 19.0]
+def test_a_joint_of_joints_vis_0_has_no_label(path: Path):
+    """[0, 0] with `joints_vis` 0 is how COCO and others write a joint without label."""
+    joints, joints_vis = joints_with(5, [0, 0]), [1] * 16
+    joints_vis[5] = joints_vis[7] = 0
+    labels = read(write(path, [make_entry(joints=joints, joints_vis=joints_vis)]))
+    (person,) = labels.people[WHOLE]
+    assert np.flatnonzero(~person.labelled).tolist() == [5, 7]
+    assert person.points[[5, 7]].tolist() == [MISSING, MISSING]
+    assert person.visibility[0] == 2
+    assert labels.notes == [f"{path}: 2 joints have 'joints_vis' 0: not labelled"]
+
+
+def test_joints_that_are_missing_twice_over_are_no_news(path: Path):
+    joints_vis = [1] * 16
+    joints_vis[5] = 0
+    entry = make_entry(joints=joints_with(5, MISSING), joints_vis=joints_vis)
+    assert read(write(path, [entry])).notes == []
+
+
+def test_a_byte_order_mark(path: Path):
+    path.write_text(json.dumps([make_entry()]), encoding="utf-8-sig")
+    assert len(read_people(path)) == 1
 
 
 @pytest.mark.parametrize("place", [[-1, 7], [7, -1], [0, 0], [-1, -2.5], [-40, -30]])
@@ -128,43 +146,6 @@ def test_a_name_may_have_any_letters(path: Path):
     entry = json.dumps([make_entry(image="dir/ünïcode 图.jpg")], ensure_ascii=False)
     path.write_text(entry, encoding="utf-8")
     assert read_people(path)[0].filename == "dir/ünïcode 图.jpg"
-
-
-# Which files are read
-
-
-@pytest.mark.parametrize(
-    ("present", "validation"),
-    [
-        (["validation.json"], "validation.json"),
-        (["valid.json"], "valid.json"),
-        (["valid.json", "validation.json"], "validation.json"),
-    ],
-)
-def test_both_names_of_the_validation_file(tmp_path: Path, present: list[str], validation: str):
-    touch(tmp_path, "train.json", *present)
-    assert find_annotations(tmp_path) == {
-        "train": tmp_path / "train.json",
-        "validation": tmp_path / validation,
-    }
-
-
-def test_a_missing_folder_is_named(tmp_path: Path):
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}/none: no such folder")):
-        find_annotations(tmp_path / "none")
-
-
-@pytest.mark.parametrize(
-    ("present", "message"),
-    [
-        ("validation.json", "train.json is missing"),
-        ("train.json", "validation.json or valid.json is missing"),
-    ],
-)
-def test_a_missing_file_is_named(tmp_path: Path, present: str, message: str):
-    touch(tmp_path, present)
-    with pytest.raises(ValueError, match=re.escape(f"{tmp_path}: {message}")):
-        find_annotations(tmp_path)
 
 
 # What is said of wrong files
