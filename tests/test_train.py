@@ -457,6 +457,28 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path
     return make
 
 
+def test_several_folders_train_together(
+    shards: Path, write_shards: Callable[..., Any], tmp_path: Path
+):
+    """13 and 4 people make 4 batches, of which each folder fills a half; 9 and 3 are validated."""
+    write_shards(tmp_path / "more", "train", [4], first=40)
+    write_shards(tmp_path / "more", "validation", [3], first=50)
+    config = NANO.replace("train.epochs", 1)
+    done = train(
+        config, f"{shards}:1,{tmp_path}/more:1", folder=tmp_path / "run", board=tmp_path / "board"
+    )
+    assert done.state.epoch == 1
+    (row,) = csv.DictReader((tmp_path / "run" / "history.csv").open())
+    assert np.isfinite(float(row[PCKH]))
+
+
+def test_folders_of_which_only_some_have_a_share_are_refused(error_of: Callable[..., str]):
+    error = error_of(main, "--data", "one:0.6,other", "--preset", "tiny", "--run", "refused")
+    assert error == (
+        "--data 'one:0.6,other': give every folder a share, such as A:0.6,B:0.4, or none"
+    )
+
+
 def test_too_few_people_are_told(
     shards: Path, arguments: Callable[[Path], list[str]], error_of: Callable[..., str]
 ):
