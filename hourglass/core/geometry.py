@@ -7,6 +7,8 @@ Arrays in, arrays out: no file is read here and no randomness drawn.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -22,7 +24,7 @@ FILL = 128
 """What a crop shows outside the picture: mid-grey, near 0 after the network's rescaling."""
 
 MAX_REDUCTION = 8
-"""Largest integer reduction before warping: what a JPEG decoder can do while decoding."""
+"""Largest integer reduction that a JPEG decoder can do while decoding; `sample` does the rest."""
 
 WINDOW_MARGIN = 2
 """Pixels kept around the window that a crop shows: one for bilinear sampling, and one because JPEG
@@ -196,7 +198,12 @@ def warp(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
 
 
 def sample(picture: np.ndarray, matrix: np.ndarray, *, size: int) -> np.ndarray:
-    """Bilinear samples of a picture as it is, whatever the crop's resolution; else as `warp`."""
+    """As `warp`, of a picture that is cut to what the crop shows, and mostly shrunk, already."""
+    shrink = 1 / math.sqrt(abs(matrix[0][0] * matrix[1][1] - matrix[0][1] * matrix[1][0]))
+    if shrink >= 2:
+        factor = 2 ** int(math.log2(shrink))
+        picture = _reduced(picture, factor)
+        matrix = window_matrix(matrix, np.zeros(2), np.array(factor))
     # OpenCV samples four channels twice as fast as three, to the same values.
     crop = cv2.warpAffine(
         cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA),

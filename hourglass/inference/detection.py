@@ -63,19 +63,21 @@ class PeopleDetector:
         found = self._find(picture)
         if found:
             return found
-        room = round(ROOM * max(picture.shape[:2]))
-        sides = (room,) * 4
-        colour = (FILL,) * 3
-        roomy = cv2.copyMakeBorder(picture, *sides, cv2.BORDER_CONSTANT, value=colour)
-        moved = [(x - room, y - room, width, height) for x, y, width, height in self._find(roomy)]
-        return [box for box in (_clipped(box, picture.shape) for box in moved) if box]
+        return self._find(picture, room=ROOM)
 
-    def _find(self, picture: np.ndarray) -> list[Box]:
-        zoom = SIDE / max(picture.shape[:2])
+    def _find(self, picture: np.ndarray, *, room: float = 0.0) -> list[Box]:
+        """Looks once, with room of a share of the longer side around the picture.
+
+        The picture is shrunk before it is put on its background, so that no large one is made.
+        """
+        zoom = SIDE / ((1 + 2 * room) * max(picture.shape[:2]))
+        start = round(room * zoom * max(picture.shape[:2]))
         size = [max(1, round(side * zoom)) for side in picture.shape[1::-1]]
         method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
         canvas = np.full((SIDE, SIDE, 3), FILL, np.uint8)
-        canvas[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=method)
+        canvas[start : start + size[1], start : start + size[0]] = cv2.resize(
+            picture, size, interpolation=method
+        )
         blob = canvas[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         with self._turn:
             self._network.setInput(np.ascontiguousarray(blob))
@@ -84,7 +86,7 @@ class PeopleDetector:
         sure = scores >= self._lowest_score
         centers = (rows[sure, :2] + self._cells[sure]) * self._strides[sure]
         sizes = np.exp(rows[sure, 2:4]) * self._strides[sure]
-        boxes = np.concatenate([centers - sizes / 2, sizes], axis=1) / zoom
+        boxes = np.concatenate([centers - sizes / 2 - start, sizes], axis=1) / zoom
         kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores[sure].tolist(), self._lowest_score, OVERLAP)
         clipped = [_clipped(tuple(boxes[place].tolist()), picture.shape) for place in kept]
         return [box for box in clipped if box]

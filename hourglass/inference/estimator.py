@@ -232,9 +232,11 @@ class PoseEstimator:
     def _heatmaps(self, crops: np.ndarray) -> np.ndarray:
         with self._turn:
             heatmaps = self._runtime.heatmaps(crops)
+            _require_finite(heatmaps)
             if not self._flip_test:
                 return heatmaps
             mirrored = self._runtime.heatmaps(np.ascontiguousarray(crops[:, :, ::-1]))
+        _require_finite(mirrored)
         return (heatmaps + mirrored[:, :, ::-1, self.skeleton.flip_order]) / 2
 
 
@@ -253,6 +255,14 @@ def whole(image: np.ndarray) -> Box:
     """The box around a whole picture (H, W, 3)."""
     height, width = image.shape[:2]
     return 0.0, 0.0, float(width), float(height)
+
+
+def _require_finite(heatmaps: np.ndarray) -> None:
+    if not np.isfinite(heatmaps.sum()):  # the quickest look at every number
+        raise ValueError(
+            "the model gives heatmaps that are no numbers (NaN or infinite): its weights are "
+            "damaged, or its arithmetic overflows; another model file is needed"
+        )
 
 
 def _crops(images: Sequence[Picture], matrices: np.ndarray, size: int) -> np.ndarray:

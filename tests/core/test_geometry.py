@@ -241,6 +241,20 @@ def test_a_bright_dot_lands_where_the_matrix_says(
     np.testing.assert_allclose(found, predicted, atol=0.2)
 
 
+@pytest.mark.parametrize(("side", "contrast"), [(1000, 25), (2000, 14), (4000, 8)])
+def test_a_fine_fence_is_grey_in_a_small_crop(side: int, contrast: float):
+    # However far a picture shrinks: pixels that are skipped would leave stripes of other widths.
+    fence = np.zeros((side, side, 3), np.uint8)
+    fence[:, np.arange(side) % 9 < 4] = 255
+    center = np.array([side / 2, side / 2])
+    crop = geometry.crop(fence, center, side / 260, size=64)
+    inside = crop[4:-4, 4:-4]
+    assert inside.std() < contrast
+    assert inside.mean() == pytest.approx(255 * 4 / 9, abs=4)
+    sampled = geometry.sample(fence, geometry.crop_matrix(center, side / 260, size=64), size=64)
+    assert sampled[4:-4, 4:-4].std() < contrast
+
+
 def test_a_crop_at_the_pictures_own_size_keeps_the_dots_pixel():
     picture = np.zeros((180, 250, 3), np.uint8)
     picture[90, 130] = (255, 100, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -86,3 +87,28 @@ def test_threads_may_share_a_detector(detector: PeopleDetector, photograph: np.n
     alone = [detector(picture) for picture in pictures]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(detector, pictures)) == alone
+
+
+@pytest.mark.parametrize("shape", [(16, 65_500, 3), (600, 40_000, 3)])
+def test_a_long_picture_of_nobody_takes_no_memory(detector: PeopleDetector, shape: tuple[int, ...]):
+    panorama = np.full(shape, 90, np.uint8)
+    detector(panorama[:, :1000])
+    tracemalloc.start()
+    try:
+        assert detector(panorama) == []
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20e6
+
+
+def test_somebody_with_room_around_is_found_in_the_pictures_own_pixels(
+    detector: PeopleDetector, photograph: np.ndarray
+):
+    for picture in (photograph[:, 60:330], photograph[60:400]):
+        for x, y, width, height in detector._find(picture, room=0.3):
+            assert 0 <= x < x + width <= picture.shape[1]
+            assert 0 <= y < y + height <= picture.shape[0]
+        (close,) = detector._find(picture, room=0.3)[:1]
+        (plain,) = detector._find(picture)[:1]
+        assert overlap(close, plain) > 0.8

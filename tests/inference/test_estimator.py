@@ -537,3 +537,15 @@ def test_the_way_to_a_pose_starts_without_tensorflow():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_heatmaps_that_are_no_numbers_are_told(dot_finder: Runtime, value: float):
+    class Broken(type(dot_finder)):
+        def heatmaps(self, images: np.ndarray) -> np.ndarray:
+            heatmaps = super().heatmaps(images)
+            heatmaps[:, 3, 5, 7] = value
+            return heatmaps
+
+    with pytest.raises(ValueError, match="the model gives heatmaps that are no numbers"):
+        PoseEstimator(Broken())(np.zeros((40, 40, 3), np.uint8))
