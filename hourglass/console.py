@@ -35,6 +35,53 @@ flip_test_option = click.option(
 )
 
 
+force_option = click.option("--force", is_flag=True, help="Overwrite files that are there.")
+
+
+def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several options as one decorator, in the order in which --help shows them."""
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+table_options = _together(
+    click.option("--json", type=PATH, help="File to write all joints to."),
+    click.option("--csv", type=PATH, help="The same as a table."),
+)
+
+where_options = _together(
+    click.option(
+        "--box",
+        "boxes",
+        type=float,
+        nargs=4,
+        multiple=True,
+        metavar="X Y W H",
+        help="A person's box, px; several for several people. [default: the whole picture]",
+    ),
+    click.option(
+        "--boxes", "boxes_file", type=PATH, help="JSON or CSV file of each picture's boxes."
+    ),
+    click.option("--detect", is_flag=True, help="Find the people in each picture."),
+)
+
+film_options = _together(
+    click.option(
+        "--every",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Of films, each N-th frame only.",
+    ),
+    click.option("--smooth", is_flag=True, help="Of films, filter joints against jitter."),
+)
+
+
 def command(function: Command) -> Command:
     """Decorates a door's `main`: quiet libraries, short log lines, one clear line for an error."""
 

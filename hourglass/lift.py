@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from hourglass.console import PATH, command, fail_with, flip_test_option, quiet_stderr
+from hourglass.console import (
+    PATH,
+    command,
+    fail_with,
+    film_options,
+    flip_test_option,
+    force_option,
+    quiet_stderr,
+    table_options,
+    where_options,
+)
 from hourglass.core.boxes import read_boxes
 from hourglass.core.files import write_file
 from hourglass.core.pose import Box
@@ -43,22 +53,11 @@ from hourglass.media.targets import (
     show_default=True,
     help="Folder of the panels; of one film, the film file if it is called like one.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@force_option
 @click.option("--no-drawing", is_flag=True, help="Draw no panels.")
-@click.option("--json", type=PATH, help="File to write all joints to.")
-@click.option("--csv", type=PATH, help="The same as a table.")
+@table_options
 @click.option("--bvh", type=PATH, help="Folder: a BVH file for each person.")
-@click.option(
-    "--box",
-    "boxes",
-    type=float,
-    nargs=4,
-    multiple=True,
-    metavar="X Y W H",
-    help="A person's box, px; several for several people. [default: the whole picture]",
-)
-@click.option("--boxes", "boxes_file", type=PATH, help="JSON or CSV file of each picture's boxes.")
-@click.option("--detect", is_flag=True, help="Find the people in each picture.")
+@where_options
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
@@ -67,14 +66,7 @@ from hourglass.media.targets import (
     help="2D joints scored lower are taken as not found.",
 )
 @flip_test_option
-@click.option(
-    "--every",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Of films, each N-th frame only.",
-)
-@click.option("--smooth", is_flag=True, help="Of films, filter joints against jitter.")
+@film_options
 @command
 def main(
     inputs: tuple[str, ...],

@@ -12,9 +12,13 @@ from hourglass.console import (
     PATH,
     command,
     fail_with,
+    film_options,
     flip_test_option,
+    force_option,
     model_option,
     quiet_stderr,
+    table_options,
+    where_options,
 )
 from hourglass.core.boxes import read_boxes
 from hourglass.core.pose import Box
@@ -40,27 +44,11 @@ from hourglass.media.targets import drawing_targets, make_folders
     show_default=True,
     help="Folder of what is drawn; of a film, the film file if it is called like one.",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
-@click.option("--json", type=PATH, help="File to write all joints to.")
-@click.option("--csv", type=PATH, help="The same as a table.")
+@force_option
+@table_options
 @click.option("--coco", type=PATH, help="As COCO's keypoint results.")
 @click.option("--openpose", type=PATH, help="Folder: as OpenPose's files.")
-@click.option(
-    "--box",
-    "boxes",
-    type=float,
-    nargs=4,
-    multiple=True,
-    metavar="X Y W H",
-    help="A person's box, px; several for several people. [default: the whole picture]",
-)
-@click.option(
-    "--boxes",
-    "boxes_file",
-    type=PATH,
-    help="JSON or CSV file of each picture's boxes.",
-)
-@click.option("--detect", is_flag=True, help="Find the people in each picture.")
+@where_options
 @click.option(
     "--min-score",
     type=click.FloatRange(0, 1),
@@ -78,14 +66,7 @@ from hourglass.media.targets import drawing_targets, make_folders
     help="What to draw; may be given several times.",
 )
 @flip_test_option
-@click.option(
-    "--every",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Of films, each N-th frame only.",
-)
-@click.option("--smooth", is_flag=True, help="Of films, filter joints against jitter.")
+@film_options
 @click.option("--show", is_flag=True, help="Show films in a window while they are made.")
 @command
 def main(

@@ -256,12 +256,12 @@ class Run:
 
 def train(
     config: Config,
-    data: str,
+    data: str | Path,
     *,
-    folder: Path,
-    board: Path | None = None,
+    folder: str | Path,
+    board: str | Path | None = None,
     resume: bool = False,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     devices: Devices | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     loss: Loss | None = None,
@@ -293,7 +293,13 @@ def train(
     began = time.monotonic()
     folder, board = Path(folder), Path(board or Path(folder) / "logs")
     hooks = Hooks(callbacks=callbacks, loss=loss, augment=augment)
-    session = Session(config, data, devices or find_devices(), weights=weights, hooks=hooks)
+    session = Session(
+        config,
+        str(data),
+        devices or find_devices(),
+        weights=Path(weights) if weights else None,
+        hooks=hooks,
+    )
     _prepare_folder(folder, resume=resume)
     state = session.fit(folder, board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)

@@ -68,10 +68,10 @@ class Summary:
 
 
 def build(
-    annotations: Path,
-    images: Path | None = None,
+    annotations: str | Path,
+    images: str | Path | None = None,
     *,
-    output: Path,
+    output: str | Path,
     format: str = "auto",  # noqa: A002 - what the option is called
     category: str | None = None,
     skeleton: Skeleton | None = None,
@@ -111,6 +111,7 @@ def build(
         ValueError: If annotations or pictures are bad, nothing could be learnt from the labels, a
             folder cannot be read or written, or holds shards of other labels; names each.
     """
+    annotations, output = Path(annotations), Path(output)
     labels = read_labels(
         annotations,
         format=format,
@@ -119,7 +120,7 @@ def build(
         val_share=val_share,
         seed=seed,
     )
-    images = find_pictures(labels, annotations, images)
+    images = find_pictures(labels, annotations, None if images is None else Path(images))
     people = labels.people
     signatures = _picture_signatures(images, people)
     _make_writable(output)
