@@ -541,6 +541,8 @@ def test_no_module_is_a_drawer_for_everything():
 
 PUBLIC = {
     "scoring.pck.pckh": "(predicted, actual, *, head_size, labelled, threshold=0.5)",
+    "scoring.pck.skeleton_pck": "(points, people, threshold)",
+    "scoring.oks.average_precision": "(found, labels, *, sigmas)",
     "core.heatmaps.encode_heatmaps": "(points, labelled, *, size=64, sigma=...)",
     "core.decoding.decode_heatmaps": "(heatmaps, *, refine='quarter')",
     "networks.hourglass.build_network": "(config=...)",

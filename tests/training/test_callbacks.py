@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import zipfile
 from collections.abc import Callable, Iterator
@@ -132,6 +133,21 @@ def test_validation_counts_every_person_once(
     assert logs[PCKH_STRICT] == strict
     assert logs[VALIDATION_LOSS] == pytest.approx(0.75 * people.labelled.mean())
     assert logs["loss"] == 1.0
+
+
+def test_people_with_nothing_to_score_are_refused(shards: Path):
+    people = load_people(f"{shards}/validation*")
+    left_out = np.isin(np.arange(16), MPII.left_out)
+    nobody = dataclasses.replace(people, visibility=people.visibility * left_out)
+    with pytest.raises(
+        ValueError, match="the 9 validation people have no labelled joint: there is"
+    ):
+        Validate(None, None, nobody, input_size=32)
+    torsos = dataclasses.replace(MPII, reference="torso")
+    without = people.visibility * (np.arange(16) != MPII.index("left_hip"))
+    lame = dataclasses.replace(people, visibility=without, skeleton=torsos)
+    with pytest.raises(ValueError, match="of a person whose right_shoulder and left_hip are label"):
+        Validate(None, None, lame, input_size=32)
 
 
 def test_validation_pools_joints_and_leaves_pelvis_and_thorax_out(
