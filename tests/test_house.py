@@ -231,6 +231,12 @@ START_WITHOUT_TENSORFLOW = [
 
 SLOW_TO_IMPORT = {"tensorflow", "keras", "jax", "ray"}
 
+PREDICTING = ("predict", "lift", "serve", "__init__")
+"""Doors that run on a machine with requirements/predict.txt alone."""
+
+WHERE_PREDICTING = {"numpy", "cv2", "PIL", "click", "loguru", "tqdm", "av", "simplejpeg"}
+"""What they may import at once: packages of that file."""
+
 
 @dataclass(frozen=True)
 class Import:
@@ -464,11 +470,8 @@ def test_what_trains_on_any_backend_never_imports_tensorflow(name: str, sources:
     assert "keras" in packages
 
 
-@pytest.mark.parametrize("name", START_WITHOUT_TENSORFLOW)
-def test_what_starts_without_tensorflow_imports_it_only_when_used(
-    name: str, sources: dict[str, str]
-):
-    """Followed through everything that is imported at once."""
+def imported_at_start(name: str, sources: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Every package that a room's import brings in, through all rooms, and the trail to it."""
     trails, seen = [[name]], set()
     while trails:
         trail = trails.pop()
@@ -476,11 +479,28 @@ def test_what_starts_without_tensorflow_imports_it_only_when_used(
             package, _, rest = entry.module.partition(".")
             if not entry.at_start:
                 continue
-            assert package not in SLOW_TO_IMPORT, " → ".join([*trail, entry.module])
+            yield package, " → ".join([*trail, entry.module])
             room = rest.replace(".", "/")
             if package == "hourglass" and room in sources and room not in seen:
                 seen.add(room)
                 trails.append([*trail, room])
+
+
+@pytest.mark.parametrize("name", START_WITHOUT_TENSORFLOW)
+def test_what_starts_without_tensorflow_imports_it_only_when_used(
+    name: str, sources: dict[str, str]
+):
+    for package, trail in imported_at_start(name, sources):
+        assert package not in SLOW_TO_IMPORT, trail
+
+
+@pytest.mark.parametrize("name", PREDICTING)
+def test_what_predicts_starts_with_what_a_predicting_machine_has(
+    name: str, sources: dict[str, str]
+):
+    allowed = {*WHERE_PREDICTING, "hourglass", *sys.stdlib_module_names}
+    for package, trail in imported_at_start(name, sources):
+        assert package in allowed, trail
 
 
 @pytest.mark.parametrize(

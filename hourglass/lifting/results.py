@@ -16,7 +16,6 @@ import numpy as np
 
 from hourglass.core.files import write_file
 from hourglass.lifting.body import BODY
-from hourglass.lifting.bvh import to_bvh
 from hourglass.lifting.estimator import Body
 from hourglass.media.results import Found
 from hourglass.media.targets import make_folder
@@ -83,8 +82,12 @@ def write_bvh(lifted: Sequence[Lifted], folder: Path) -> list[Path]:
     Frames in which a person was not lifted repeat the frame before.
 
     Raises:
-        ValueError: If a file cannot be written.
+        ValueError: If a file cannot be written, or SciPy is not installed.
     """
+    try:
+        from hourglass.lifting.bvh import to_bvh
+    except ImportError as error:
+        raise ValueError(f"{folder}: for BVH, {error.name} is needed: pip install scipy") from error
     make_folder(folder)
     written = []
     for (stem, person), (points, rate) in motions(lifted).items():
