@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hourglass.console import PATH, command
-from hourglass.core.skeleton import SKELETONS, read_skeleton
+from hourglass.core.skeleton import SKELETONS
 from hourglass.data.building.build import build
 from hourglass.data.building.regions import REACH
 from hourglass.data.building.shard_writer import STORES
@@ -89,8 +89,6 @@ from hourglass.data.readers.labels import FORMATS
 @command
 def main(**options: Any) -> None:
     """Turns labels of any format and their pictures into TFRecord shards."""
-    if options["skeleton"] is not None:
-        options["skeleton"] = read_skeleton(options["skeleton"])
     summary = build(options.pop("annotations"), options.pop("images"), **options)
     shards = summary.manifest.shards.values()
     click.echo(

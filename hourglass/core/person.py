@@ -25,7 +25,8 @@ class Person:
         visibility: (J,) uint8, `NOT_LABELLED`, `HIDDEN` or `VISIBLE`.
         center: (2,) float32, the crop's true centre, 0-based px.
         scale: Person height / 200 px.
-        box: (x, y, width, height) px, as annotated; None where nobody did.
+        box: (x, y, width, height) px, as annotated, or around the labelled joints where the format
+            has boxes; None where it has a scale instead.
         area: The person's own area, px², as annotated; None where nobody did.
         source: Whose labels they are, where a data set mixes several; "" where it does not say.
         weights: (J,) float32, how much each labelled joint counts in training; None: 1 each.

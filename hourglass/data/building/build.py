@@ -24,7 +24,7 @@ from loguru import logger
 from hourglass.core.files import TEMPORARY, publish
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
-from hourglass.core.skeleton import Skeleton
+from hourglass.core.skeleton import Skeleton, read_skeleton
 from hourglass.data.building import cluster
 from hourglass.data.building.gathering import find_pictures, tell
 from hourglass.data.building.manifest import (
@@ -74,7 +74,7 @@ def build(
     output: str | Path,
     format: str = "auto",  # noqa: A002 - what the option is called
     category: str | None = None,
-    skeleton: Skeleton | None = None,
+    skeleton: Skeleton | str | None = None,
     val_share: float | None = None,
     train_shards: int = 64,
     val_shards: int = 8,
@@ -94,7 +94,8 @@ def build(
         output: Folder of the shards; made if need be.
         format: The labels' format; `auto` finds out.
         category: Of a COCO or YOLO set: the one to read; default: all.
-        skeleton: Takes the place of the one that the labels bring.
+        skeleton: Takes the place of the one that the labels bring: itself, a built-in one's name,
+            or a JSON file.
         val_share: Share of the pictures for validation, where the labels are not split already.
         train_shards: Number of training shards.
         val_shards: Number of validation shards.
@@ -116,7 +117,7 @@ def build(
         annotations,
         format=format,
         category=category,
-        skeleton=skeleton,
+        skeleton=read_skeleton(skeleton) if isinstance(skeleton, str) else skeleton,
         val_share=val_share,
         seed=seed,
     )

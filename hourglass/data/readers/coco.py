@@ -96,7 +96,7 @@ def _read_images(
         where = f"{path}: images[{index}]"
         if not isinstance(entry, dict):
             raise ValueError(f"{where}: must be an object, got {short(entry)}")
-        number, name = entry.get("id"), entry.get("file_name")
+        number, name = entry.get("id"), entry.get("file_name", "")
         if isinstance(number, bool) or not isinstance(number, (int, str)):
             raise ValueError(f"{where}: 'id' is {short(number)}, it must be a number")
         if not is_file_name(name):
@@ -105,11 +105,16 @@ def _read_images(
             raise ValueError(
                 f"{where}: 'id' is {number} ({name}), which {names[number]} has already"
             )
-        names[number] = str(name)
+        names[number] = _slashed(name)
         width, height = entry.get("width"), entry.get("height")
         if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
-            sizes[str(name)] = width, height
+            sizes[names[number]] = width, height
     return names, sizes
+
+
+def _slashed(name: str) -> str:
+    """Folders as they are written anywhere but by tools on Windows."""
+    return name if "/" in name else name.replace("\\", "/")
 
 
 def _choose(

@@ -116,6 +116,13 @@ def test_ids_may_begin_at_0_and_files_lie_in_folders(path: Path):
     assert person.filename == "train/b 1.jpg"
 
 
+def test_folders_as_windows_writes_them(path: Path):
+    images = [{"id": 7, "file_name": "train\\a.jpg", "width": 200, "height": 150}]
+    labels = read(path, make_content(images=images))
+    assert labels.people[WHOLE][0].filename == "train/a.jpg"
+    assert labels.sizes == {"train/a.jpg": (200, 150)}
+
+
 def test_real_coordinates_of_visibility_0_are_no_label(path: Path):
     content = make_content(make_annotation(keypoints=[30, 40, 0, 20, 60, 2, 50, 60, 2]))
     (person,) = read(path, content).people[WHOLE]
