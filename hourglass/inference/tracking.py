@@ -61,6 +61,9 @@ UNSUPPORTED = 3
 UNSURE_SCORE = 0.5
 """Score below which a person needs the detector's word."""
 
+CROWDED = 0.3
+"""Share of a newcomer's box inside another's from which they are believed at second sight only."""
+
 PACE_SHARE = 0.3
 """Share of the newest movement in a person's pace."""
 
@@ -90,7 +93,7 @@ class Track:
     """One person through a film.
 
     Attributes:
-        id: Their number, from 1.
+        id: Their number, from 1; 0 as long as they are not believed.
         pose: As last seen.
         time: When that was, s.
         pace: (2,) px per second.
@@ -147,6 +150,8 @@ class Tracker:
         """Takes the boxes of everybody whom a detector sees in the next frame.
 
         Where nobody is known is a newcomer; who is known and not detected is not believed for long.
+        A newcomer in front of or behind somebody is believed when seen a second time: detectors
+        see parts of people who hide each other as people of their own.
         """
         visible = [track for track in self._tracks if not self._is_hidden(track)]
         agreement = np.array(
@@ -157,6 +162,8 @@ class Tracker:
             track.unsupported += 1
         for row, column in pairs:
             visible[row].unsupported = 0
+            if not visible[row].id:
+                visible[row].id = self._new_id()
             if overlap(_joints_box(visible[row].pose), detected[column]) < DRIFTED:
                 visible[row].box = detected[column]
         known = {column for _, column in pairs}
@@ -198,7 +205,7 @@ class Tracker:
             if column not in matched and is_new:
                 self._begin(pose, box, time)
         self._last_time, self._newcomers = time, []
-        return [track.pose for track in self._tracks if not self._is_hidden(track)]
+        return [track.pose for track in self._tracks if track.id and not self._is_hidden(track)]
 
     def _is_hidden(self, track: Track) -> bool:
         return track.time != self._last_time
@@ -214,11 +221,17 @@ class Tracker:
         track.largest = max(track.largest, max(pose.box[2:]))
 
     def _begin(self, pose: Pose, box: Box, time: float) -> None:
-        self._newest_id += 1
-        named = replace(pose, id=self._newest_id)
-        self._tracks.append(
-            Track(self._newest_id, named, time, np.zeros(2), box, max(pose.box[2:]))
+        alone = all(
+            _share_inside(_joints_box(pose), _joints_box(track.pose)) < CROWDED
+            for track in self._tracks
         )
+        number = self._new_id() if alone else 0
+        named = replace(pose, id=number)
+        self._tracks.append(Track(number, named, time, np.zeros(2), box, max(pose.box[2:])))
+
+    def _new_id(self) -> int:
+        self._newest_id += 1
+        return self._newest_id
 
     def _drop_gone(self, time: float) -> None:
         kept = []
@@ -227,7 +240,10 @@ class Tracker:
             if hidden and track.time == self._last_time:
                 self._lost = True
             shrunk = max(track.box[2:]) < SHRUNK * track.largest
-            unbelieved = track.unsupported >= UNSUPPORTED and track.pose.score < UNSURE_SCORE
+            doubted = track.pose.score < UNSURE_SCORE
+            unbelieved = track.unsupported >= (UNSUPPORTED if track.id else 1) and (
+                doubted or not track.id
+            )
             if not (shrunk or unbelieved or (hidden and time - track.time > PATIENCE)):
                 kept.append(track)
         self._tracks = kept
@@ -290,8 +306,12 @@ def _agreement(one: Box, other: Box) -> float:
 
     Half of it is the intersection over union, half the share of the smaller that is in the larger.
     """
-    inside = _shared(one, other) / min(one[2] * one[3], other[2] * other[3])
-    return (overlap(one, other) + inside) / 2
+    return (overlap(one, other) + _share_inside(one, other)) / 2
+
+
+def _share_inside(one: Box, other: Box) -> float:
+    """Share of the smaller box that lies in the larger."""
+    return _shared(one, other) / min(one[2] * one[3], other[2] * other[3])
 
 
 def _shared(one: Box, other: Box) -> float:

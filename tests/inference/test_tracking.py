@@ -277,6 +277,28 @@ def test_one_person_is_told_of_once_though_two_boxes_show_them():
     assert [one.id for one in tracker.update(poses, 0.0, **SIZE)] == [1]
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_somebody_new_in_front_of_another_is_believed_at_second_sight(again: bool):
+    tracker = Tracker()
+    places: dict[Box, np.ndarray] = {
+        (110.0, 60.0, 180.0, 180.0): standing(),
+        (200.0, 90.0, 120.0, 150.0): standing(250, 160, height=130),
+    }
+    boxes = list(places)
+    told = []
+    for number in range(24):
+        if number % 8 == 0:
+            seen = {0: 1, 8: 2, 16: 1 + again}[number]
+            tracker.detect(boxes[:seen])
+        found = []
+        for box in tracker.expected(number / 25):
+            near = min(places.values(), key=lambda one: abs(one.mean(axis=0) - middle(box)).sum())
+            found.append(pose(near, box))
+        told.append([one.id for one in tracker.update(found, number / 25, **SIZE)])
+    assert told[:16] == [[1]] * 16
+    assert told[16:] == [[1, 2] if again else [1]] * 8
+
+
 def test_a_box_that_shrinks_to_nothing_shows_nobody():
     tracker = Tracker()
     tracker.detect([(100, 60, 200, 200)])
