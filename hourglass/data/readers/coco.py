@@ -97,7 +97,7 @@ def _read_images(
         if not isinstance(entry, dict):
             raise ValueError(f"{where}: must be an object, got {short(entry)}")
         number, name = entry.get("id"), entry.get("file_name", "")
-        if isinstance(number, bool) or not isinstance(number, (int, str)):
+        if not _is_id(number):
             raise ValueError(f"{where}: 'id' is {short(number)}, it must be a number")
         if not is_file_name(name):
             raise ValueError(f"{where}: 'file_name' is {short(name)}, it must be a file name")
@@ -112,6 +112,11 @@ def _read_images(
     return names, sizes
 
 
+def _is_id(value: Any) -> bool:
+    """Whether it can be the number of a picture or a category; some tools write texts."""
+    return isinstance(value, (int, str)) and not isinstance(value, bool)
+
+
 def _slashed(name: str) -> str:
     """Folders as they are written anywhere but by tools on Windows."""
     return name if "/" in name else name.replace("\\", "/")
@@ -121,7 +126,7 @@ def _choose(
     entries: list[Any], category: str | None, given: Skeleton | None, path: Path
 ) -> tuple[set[Any], Skeleton]:
     """The ids of the categories to read, and the skeleton that the file gives them."""
-    named = [entry for entry in entries if isinstance(entry, dict) and "id" in entry]
+    named = [entry for entry in entries if isinstance(entry, dict) and _is_id(entry.get("id"))]
     if category is not None:
         fitting = [entry for entry in named if str(entry.get("name")) == category]
         if not fitting:
@@ -136,6 +141,12 @@ def _choose(
             f"{path}: no category names its 'keypoints'; give the joints with --skeleton "
             "(coco, or a JSON file)"
         )
+    for entry in with_joints:
+        if not isinstance(entry["keypoints"], list):
+            raise ValueError(
+                f"{path}: category {entry.get('name')!r}: 'keypoints' is "
+                f"{short(entry['keypoints'])}, it must be a list of names"
+            )
     lists = {tuple(map(str, entry["keypoints"])) for entry in with_joints}
     if len(lists) > 1:
         there = "; ".join(
@@ -154,7 +165,7 @@ def _to_skeleton(categories: list[dict[str, Any]], path: Path) -> Skeleton:
     name = str(first.get("name") or path.stem) if len(categories) == 1 else path.stem
     try:
         bones = [(int(start), int(end)) for start, end in first.get("skeleton") or []]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{path}: category {name!r}: 'skeleton' is {short(first['skeleton'])}, it must be a "
             "list of pairs of keypoints' numbers"
@@ -185,7 +196,8 @@ class _Reading:
         where = f"{self._path}: annotations[{index}]"
         if not isinstance(entry, dict):
             raise ValueError(f"{where}: must be an object, got {short(entry)}")
-        if entry.get("category_id") not in self._categories:
+        category = entry.get("category_id")
+        if not _is_id(category) or category not in self._categories:
             return self._left_out(index, "are of other categories")
         if entry.get("iscrowd"):
             return self._left_out(index, "are crowds ('iscrowd')")
@@ -194,7 +206,7 @@ class _Reading:
         if not labelled.any():
             return self._left_out(index, "have no labelled keypoint")
         image = entry.get("image_id")
-        if not isinstance(image, (int, str)) or image not in self._names:
+        if not _is_id(image) or image not in self._names:
             return self._left_out(index, "have an 'image_id' that no picture of the file has")
         box = self._box(index, entry.get("bbox"), points[labelled])
         if box is None and not has_extent(points[labelled]):

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from hourglass.core.person import HIDDEN, NOT_LABELLED, VISIBLE, Person
-from hourglass.core.skeleton import Skeleton
+from hourglass.core.skeleton import MOST_JOINTS, Skeleton
 from hourglass.data.readers.label_set import (
     WHOLE,
     Labels,
@@ -97,12 +97,12 @@ def _keypoint_shape(content: dict[str, Any], path: Path) -> tuple[int, int]:
         not isinstance(shape, list)
         or len(shape) != 2
         or not all(type(one) is int for one in shape)
-        or shape[0] < 1
+        or not 1 <= shape[0] <= MOST_JOINTS
         or shape[1] not in (2, 3)
     ):
         raise ValueError(
-            f"{path}: 'kpt_shape' is {short(shape)}, it must be [number of keypoints, 2 or 3]; "
-            "a set without keypoints is for detection only"
+            f"{path}: 'kpt_shape' is {short(shape)}, it must be [number of keypoints, 2 or 3], "
+            f"of {MOST_JOINTS} keypoints at most; a set without keypoints is for detection only"
         )
     return shape[0], shape[1]
 
@@ -118,7 +118,7 @@ def _to_skeleton(content: dict[str, Any], joints: int, path: Path) -> Skeleton:
     flip = content.get("flip_idx")
     pairs = None
     if flip is not None:
-        if not isinstance(flip, list) or sorted(map(str, flip)) != sorted(map(str, range(joints))):
+        if not _is_order(flip, joints):
             raise ValueError(
                 f"{path}: 'flip_idx' is {short(flip)}, it must be the numbers 0 to {joints - 1}, "
                 "each once, in the order of a flipped picture's keypoints"
@@ -130,6 +130,13 @@ def _to_skeleton(content: dict[str, Any], joints: int, path: Path) -> Skeleton:
         return known_skeleton("yolo", map(str, names), mirror_pairs=pairs)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _is_order(flip: Any, joints: int) -> bool:
+    """Whether it is a list of the numbers 0 to `joints` - 1, each once."""
+    if not isinstance(flip, list) or not all(type(one) is int for one in flip):
+        return False
+    return sorted(flip) == list(range(joints))
 
 
 def _right_first(flip: list[int], names: list[str]) -> tuple[tuple[int, int], ...]:

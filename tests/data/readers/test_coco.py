@@ -244,6 +244,8 @@ def test_an_area_that_cannot_be_is_unknown(path: Path, area: Any):
         (make_annotation(keypoints=[0] * 9), "have no labelled keypoint"),
         (make_annotation(keypoints=[]), "have no labelled keypoint"),
         (without(make_annotation(), "keypoints"), "have no labelled keypoint"),
+        (make_annotation(category_id=[1]), "are of other categories"),
+        (make_annotation(image_id=[7]), "have an 'image_id' that no picture of the file has"),
         (make_annotation(image_id=99), "have an 'image_id' that no picture of the file has"),
         (
             make_annotation(bbox=None, keypoints=[5, 5, 2, 0, 0, 0, 0, 0, 0]),
@@ -306,6 +308,10 @@ def test_who_cannot_be_used_is_left_out_and_counted(
             "bones has (0, 8), but joints are numbered 0 to 2",
         ),
         (make_content(categories=[make_category(skeleton=[1])]), "'skeleton' is [1], it must be"),
+        (
+            make_content(categories=[make_category(keypoints=7)]),
+            "'keypoints' is 7, it must be a li",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(path: Path, content: Any, message: str):

@@ -172,6 +172,8 @@ def test_a_wrong_line_is_named(path: Path, line: str, message: str):
     [
         ({"kpt_shape": None}, "'kpt_shape' is None, it must be [number of keypoints, 2 or 3]"),
         ({"kpt_shape": [3, 4]}, "'kpt_shape' is [3, 4]"),
+        ({"kpt_shape": [10**30, 3]}, "of 200 keypoints at most"),
+        ({"flip_idx": ["1", "0", "2"]}, "'flip_idx' is ['1', '0', '2'], it must be the numbers 0"),
         ({"flip_idx": [0, 1]}, "'flip_idx' is [0, 1], it must be the numbers 0 to 2"),
         ({"flip_idx": [1, 2, 0]}, "it must swap keypoints by two"),
         ({"kpt_names": ["a"]}, "'kpt_names' is ['a'], it must be 3 names"),
