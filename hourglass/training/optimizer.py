@@ -70,3 +70,11 @@ class EncoderAdam(keras.optimizers.Adam):
         if self._get_variable_index(variable) in self._encoder:
             learning_rate = learning_rate * self._encoder_rate
         super().update_step(gradient, variable, learning_rate)
+
+    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
+        """Keras's, which leaves the averages in the weights at the end of `fit`."""
+        super().finalize_variable_values(var_list)
+        if self.use_ema and keras.backend.backend() == "jax":
+            # Weight and average are one array now. A step donates both, and JAX donates none twice.
+            for variable in var_list:
+                variable.assign(keras.ops.copy(variable))
