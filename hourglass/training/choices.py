@@ -66,7 +66,10 @@ def chosen_config(
     if not path.exists():
         raise ValueError(f"{folder}: no run to resume, {FILE} is missing")
     config = from_json(path.read_text(encoding="utf-8"), where=str(path))
-    if name and not same_layers(preset(name).network, config.network):
+    # The run may have taken its shards' skeleton in the place of the preset's.
+    if name and not same_layers(
+        preset(name).with_skeleton(config.skeleton).network, config.network
+    ):
         raise ValueError(f"{path}: the run's network is not that of --preset {name}")
     for choice, value in choices.items():
         section, _, field = choice.partition(".")

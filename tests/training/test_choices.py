@@ -1,0 +1,19 @@
+"""Which choices a training has that is begun or resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hourglass.core.config import FILE, preset, to_json
+from hourglass.core.skeleton import COCO
+from hourglass.training.choices import chosen_config
+
+
+def test_a_run_on_another_skeleton_goes_on_with_its_preset_named(tmp_path: Path):
+    config = preset("hg2").with_skeleton(COCO)
+    (tmp_path / FILE).write_text(to_json(config))
+    assert chosen_config("hg2", tmp_path, True, {}) == config
+    with pytest.raises(ValueError, match="the run's network is not that of --preset hg4"):
+        chosen_config("hg4", tmp_path, True, {})
