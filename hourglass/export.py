@@ -91,14 +91,15 @@ def main(
         _export_lifter(model, kind, output=output, quantize=quantize, force=force)
         return
     with quiet_stderr():
-        from hourglass.data.shards import find_shards
-        from hourglass.exporting.formats import export_model
+        from hourglass.exporting.formats import export_model, require_joints
         from hourglass.exporting.parity import compare, format_parity
+        from hourglass.modelfiles.keras_file import read_config
 
         choices = Choices(kind, outputs, batch, quantize, calibrate)
         output = output or default_output(model, kind)
         if data:
-            find_shards(data)  # refuses a wrong pattern before the export is written
+            # Before the export is written.
+            require_joints(read_config(model), data, option="--data")
         export_model(model, output, choices, force=force)
     logger.info(f"{output} written, now it runs beside {model}")
     with quiet_stderr():

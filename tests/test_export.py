@@ -426,6 +426,25 @@ def test_wrong_arguments_are_told_in_one_line(
     assert sorted(path.name for path in Path().iterdir()) == ["micro.keras"]
 
 
+@pytest.mark.parametrize(
+    ("option", "arguments"),
+    [("--data", "--format onnx"), ("--calibrate", "--format litert --quantize int8")],
+)
+def test_shards_of_other_joints_are_told_before_anything_is_written(
+    option: str, arguments: str, model: Path, shards: Path, error_of: Callable[..., str]
+):
+    shutil.copytree(shards, "others")
+    names = [f"joint {number}" for number in range(16)]
+    manifest = {"skeleton": {"name": "others", "joints": names}}
+    Path("others/manifest.json").write_text(json.dumps(manifest))
+    line = error_of(main, "--model", model, *arguments.split(), option, "others/train*")
+    assert line == (
+        f"{option} others/train*: the shards have the 16 joints of skeleton 'others', the model "
+        "finds the 16 of 'mpii'"
+    )
+    assert sorted(path.name for path in Path().iterdir()) == ["micro.keras", "others"]
+
+
 def test_a_name_with_dots_keeps_them(model: Path, quick_writers: None):
     dotted = Path(shutil.copy(model, "hg4.v2.keras"))
     for kind in ENDINGS:

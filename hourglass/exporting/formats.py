@@ -20,7 +20,7 @@ import tensorflow as tf
 from hourglass.core.config import Config
 from hourglass.core.geometry import from_grid
 from hourglass.data.datasets import validation_dataset
-from hourglass.data.shards import count_people, find_shards
+from hourglass.data.shards import count_people, find_shards, find_skeleton
 from hourglass.exporting.choices import (
     FLOAT16,
     INT8,
@@ -194,8 +194,10 @@ def calibration_crops(
     """What the converter asks for: a function that iterates over inputs, [(batch, S, S, 3) uint8].
 
     Raises:
-        ValueError: If no shard matches, one is damaged, or they hold fewer people than a batch.
+        ValueError: If no shard matches, one is damaged, or they hold other joints than the model
+            finds, or fewer people than a batch.
     """
+    require_joints(config, pattern, option="--calibrate")
     people = count_people(find_shards(pattern))
     if people < batch:
         raise ValueError(f"--calibrate {pattern}: {people} people, at least {batch} are needed")
@@ -203,6 +205,25 @@ def calibration_crops(
     batches = min(people, max(CALIBRATION_PEOPLE, batch)) // batch
     dataset = validation_dataset(pattern, config, batch_size=batch).take(batches)
     return lambda: ([images] for images, *_ in dataset.as_numpy_iterator())
+
+
+def require_joints(config: Config, pattern: str, *, option: str) -> None:
+    """Checks that shards label the joints that a model finds.
+
+    Args:
+        config: The model's.
+        pattern: Glob of the shards.
+        option: What the user calls them, for the message.
+
+    Raises:
+        ValueError: If no shard matches, one is damaged, or the joints are others.
+    """
+    own, other = config.skeleton, find_skeleton(find_shards(pattern))
+    if own.joints != other.joints:
+        raise ValueError(
+            f"{option} {pattern}: the shards have the {len(other.joints)} joints of skeleton "
+            f"{other.name!r}, the model finds the {len(own.joints)} of {own.name!r}"
+        )
 
 
 _WRITERS = {SAVED_MODEL: _write_saved_model, ONNX: _write_onnx, LITERT: _write_litert}
