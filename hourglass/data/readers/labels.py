@@ -78,10 +78,17 @@ def read_unsplit(
     """As `read_labels`, but one part, `WHOLE`, of labels that are not split already."""
     if kind not in FORMATS:
         raise ValueError(f"format is {kind!r}, it must be one of {', '.join(FORMATS)}")
+    files = find_files(path, kind=kind)
     parts = {
         split: _read(file, found, category=category, skeleton=skeleton)
-        for split, (found, file) in find_files(path, kind=kind).items()
+        for split, (found, file) in files.items()
     }
+    for split, part in parts.items():
+        if split != WHOLE and WHOLE not in part.people:
+            raise ValueError(
+                f"{files[split][1]}: is split into training and validation already, and so cannot "
+                f"be the {split} part of {path}; name one file"
+            )
     labels = joined(parts) if len(parts) > 1 else parts[WHOLE]
     for split, people in labels.people.items():
         if not people:

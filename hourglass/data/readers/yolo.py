@@ -153,9 +153,12 @@ def _class_numbers(content: dict[str, Any], category: str | None, path: Path) ->
     """The classes to read, None for all."""
     if category is None:
         return None
-    names = content.get("names") or {}
-    pairs = names.items() if isinstance(names, dict) else enumerate(names)
-    numbers = {int(number) for number, name in pairs if str(name) == category}
+    names = content.get("names")
+    listed = dict(enumerate(names)) if isinstance(names, list) else names
+    pairs = listed.items() if isinstance(listed, dict) else ()
+    numbers = {
+        int(number) for number, name in pairs if str(name) == category and str(number).isdecimal()
+    }
     if not numbers:
         raise ValueError(f"{path}: no class is called {category!r}; 'names' is {short(names)}")
     return numbers

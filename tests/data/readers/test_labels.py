@@ -97,6 +97,19 @@ def test_one_file_is_split(tmp_path: Path, content: Any, as_folder: bool):
     )
 
 
+def test_two_files_that_are_split_themselves_are_no_parts(tmp_path: Path):
+    for name in ("train", "val"):
+        for split in ("train", "val"):
+            (tmp_path / "images" / split).mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.yaml").write_text(
+            "train: images/train\nval: images/val\nkpt_shape: [2, 3]\n"
+        )
+    assert refused(tmp_path) == (
+        f"{tmp_path / 'train.yaml'}: is split into training and validation already, and so cannot "
+        f"be the train part of {tmp_path}; name one file"
+    )
+
+
 def test_the_folder_annotations_inside(tmp_path: Path):
     (tmp_path / "annotations").mkdir()
     write(tmp_path / "annotations", train=COCO_FILE, val=COCO_FILE)

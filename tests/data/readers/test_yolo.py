@@ -109,6 +109,12 @@ def test_one_class_is_chosen(tmp_path: Path):
     assert "no class is called 'cat'" in refused(path, category="cat")
 
 
+@pytest.mark.parametrize("names", [None, 5, "mouse", {"first": "mouse"}, [["mouse"]]])
+def test_a_class_of_names_that_are_none_is_refused(tmp_path: Path, names: Any):
+    path = write_set(tmp_path, {"train/a.png": LINE, "val/a.png": LINE}, names=names)
+    assert refused(path, category="mouse").startswith(f"{path}: no class is called 'mouse'")
+
+
 def test_a_list_of_pictures_and_a_moved_set(tmp_path: Path):
     path = write_set(
         tmp_path, {"a.png": LINE, "b.png": LINE}, path="/home/else/set", train="train.txt", val="v"
