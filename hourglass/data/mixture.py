@@ -34,6 +34,7 @@ def parse_folders(text: str) -> dict[str, float | None]:
         )
         if not folder:
             raise ValueError(f"--data {text!r}: a folder's name is missing")
+        folder = folder.rstrip("/") or folder
         if folder in folders:
             raise ValueError(f"--data {text!r}: {folder} comes twice")
         folders[folder] = _share(share, text) if colon else None

@@ -50,6 +50,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path):
         ("a,,b", "a folder's name is missing"),
         (":1,b:1", "a folder's name is missing"),
         ("a,a", "a comes twice"),
+        ("a:2,a/:1", "a comes twice"),
     ],
 )
 def test_other_texts_are_refused(text: str, problem: str):
