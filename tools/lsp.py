@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from hourglass.console import command
 from hourglass.data.readers.lsp import convert
 
 
@@ -36,17 +37,14 @@ from hourglass.data.readers.lsp import convert
     help="Text file with the pictures for validation, one file name per line. "
     "Default: the last half of LSP; the project's list for LSP-extended.",
 )
+@command
 def main(
     root: Path, output: Path | None, train_list: Path | None, validation_list: Path | None
 ) -> None:
     """Turns the Leeds Sports Pose download (LSP or LSP-extended) into MPII's JSON layout."""
-    try:
-        summary = convert(
-            root, output or root, train_list=train_list, validation_list=validation_list
-        )
-    except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(summary)
+    click.echo(
+        convert(root, output or root, train_list=train_list, validation_list=validation_list)
+    )
 
 
 if __name__ == "__main__":

@@ -11,26 +11,6 @@ import click
 
 from hourglass.data.synthetic.scenes import make_synthetic
 
-# Pose: named points in space.
-
-
-# Looks: colours and textures.
-
-
-# Figure: a pose that wears its looks, as parts in pixels.
-
-
-# Drawing: signed distances, so that an edge lies where it should to a fraction of a pixel.
-
-
-# Background.
-
-
-# Scene: a figure in its surroundings, and what is known about it.
-
-
-# Files.
-
 
 @click.command()
 @click.option(

@@ -58,8 +58,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
             epsilon=max(self.epsilon, SMALLEST_EPSILON),
             is_training=True,
         )
-        # The kernel gives the variance of the population (divided by n - 1), Keras keeps the
-        # sample's (by n).
+        # The kernel gives the squares' sum divided by n - 1, Keras keeps it divided by n.
         count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
         variance *= (count - 1) / count
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
