@@ -71,7 +71,8 @@ from hourglass.data.readers.labels import FORMATS
     show_default=True,
     help="Keep whole pictures, or of each person the part that training can show: up to "
     f"{REACH:g} sides of the crop from its centre, at full resolution. This covers any rotation "
-    f"and (1 + scale) * (0.71 + shift) <= {REACH:g}, so all presets.",
+    f"and (1 + scale) * (0.71 + shift) <= {REACH:g}, so all presets; but half bodies of people as "
+    "wide as high may show some grey.",
 )
 @click.option(
     "--seed",

@@ -20,7 +20,8 @@ REACH = 1.04
 
 A crop turned by any angle, of a side changed by up to `scale` and a centre moved by up to `shift`
 (`core.config.AugmentConfig`), reaches (1 + scale) · (√½ + shift) sides: 1.036 in the preset
-that changes crops most.
+that changes crops most. Half bodies (`data.augment.half_body`) of people who are as wide as high
+may reach farther: there they show grey.
 """
 
 
