@@ -33,6 +33,7 @@ from hourglass.media.targets import (
     make_folders,
     refuse_existing,
     refuse_shared,
+    require_folders,
 )
 
 
@@ -97,10 +98,13 @@ def main(
     pictures, films = found.pictures, found.films
     drawings = [] if no_drawing else drawn_names(pictures, output, "_lift.jpg")
     film_drawings = [] if no_drawing else film_targets(films, output, "_lift.mp4")
+    if boxes_file and films:
+        raise ValueError("--boxes is for pictures; of a film, --box says where to begin")
     none: list[Path | None] = [None] * (len(pictures) + len(films))
     targets = [*drawings, *film_drawings, *(path for path in (json, csv) if path)]
     refuse_shared(targets, [*pictures, *films, *files, boxes_file])
     refuse_existing([*targets, *(sorted(bvh.glob("*.bvh")) if bvh else [])], force)
+    require_folders(path for path in (json, csv) if path)
     locate = locator(boxes, read_boxes(boxes_file) if boxes_file else None, detect)
     lifter = Lifter.load(model, min_score=min_score)
     lifted, failures = lift_files(files, lifter)

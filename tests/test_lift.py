@@ -103,3 +103,16 @@ def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
     done = run(poses(tmp_path / "poses.json"), "--model", tmp_path / "none.npz")
     assert done.exit_code == 1
     assert done.output.strip().endswith("none.npz: no such model file")
+
+
+def test_what_cannot_be_done_is_said_before_any_work(lifter: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.touch()
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text("{}")
+    done = run(film, "--model", lifter, "--boxes", boxes)
+    assert done.exit_code == 1
+    assert "--boxes is for pictures" in done.output
+    done = run(poses(tmp_path / "a.json"), "--json", tmp_path / "none" / "b.json")
+    assert done.exit_code == 1
+    assert "there is no folder" in done.output

@@ -41,6 +41,17 @@ def make_folders(files: Iterable[Path | None]) -> None:
         make_folder(folder)
 
 
+def require_folders(files: Iterable[Path]) -> None:
+    """Refuses, before any work is done, files that are written at its end and have no folder.
+
+    Raises:
+        ValueError: If there is no such folder; names the file.
+    """
+    for file in files:
+        if not file.parent.is_dir():
+            raise ValueError(f"{file}: cannot be written (there is no folder {file.parent})")
+
+
 def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
     """Keeps files from being overwritten.
 
