@@ -7,32 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hourglass.core.pose import Pose
-from hourglass.core.skeleton import Skeleton
-from hourglass.media.results import Found
+from hourglass.core.skeleton import COCO, Skeleton
+from hourglass.media.results import OPENPOSE, Found
 
-OPENPOSE_25 = (
-    *("nose", "thorax", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder"),
-    *("left_elbow", "left_wrist", "pelvis", "right_hip", "right_knee", "right_ankle"),
-    *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear"),
-    *("left_big_toe", "left_small_toe", "left_heel"),
-    *("right_big_toe", "right_small_toe", "right_heel"),
-)
-"""BODY_25. Its "neck" is half way between the shoulders, which is our thorax."""
-
-OPENPOSE_18 = (*OPENPOSE_25[:8], *OPENPOSE_25[9:19])
+OPENPOSE_18 = (*OPENPOSE.joints[:8], *OPENPOSE.joints[9:19])
 """OpenPose's older set, without the pelvis."""
 
-COCO_17 = (
-    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
-    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
-    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
-)
+NOT_FOLLOWED = -1
+"""OpenPose's `person_id` of somebody who has none."""
 
 OPENPOSE_ENDING = "_keypoints.json"
 
@@ -101,8 +90,10 @@ def _pose(names: Sequence[str], values: Sequence[Sequence[float]], where: str) -
         array = np.array(values, np.float32).reshape(len(names), 3)
     except ValueError as error:
         raise ValueError(f"{where}: {len(names)} joints of x, y and score are needed") from error
-    bones, pairs = (), ()
-    skeleton = Skeleton("keypoints", tuple(names), bones, pairs, ())
+    try:
+        skeleton = Skeleton("keypoints", tuple(names), bones=(), mirror_pairs=(), groups=())
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     known = array[array[:, 2] > 0, :2]
     low, high = (known.min(axis=0), known.max(axis=0)) if len(known) else (np.zeros(2),) * 2
     box = (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
@@ -115,13 +106,14 @@ def _own(entry: dict[str, Any], where: str) -> Found:
         keypoints = person["keypoints"]
         names = [keypoint["name"] for keypoint in keypoints]
         values = [[keypoint[key] for key in ("x", "y", "score")] for keypoint in keypoints]
-        poses.append(_pose(names, values, f"{where}, person {number}"))
+        pose = _pose(names, values, f"{where}, person {number}")
+        poses.append(replace(pose, id=_number(person.get("id"), f"{where}, person {number}")))
     size = int(entry.get("width", 0)), int(entry.get("height", 0))
     return Found(str(entry["image"]), *size, poses, entry.get("frame"), entry.get("time"))
 
 
 def _openpose(people: list[dict[str, Any]], where: str) -> list[Pose]:
-    sets = {3 * len(names): names for names in (OPENPOSE_25, OPENPOSE_18)}
+    sets = {3 * len(names): names for names in (OPENPOSE.joints, OPENPOSE_18)}
     poses = []
     for number, person in enumerate(people):
         values = person["pose_keypoints_2d"]
@@ -130,26 +122,35 @@ def _openpose(people: list[dict[str, Any]], where: str) -> list[Pose]:
                 f"{where}: person {number} has {len(values)} numbers in pose_keypoints_2d, "
                 f"allowed are {' and '.join(map(str, sets))}"
             )
-        poses.append(_pose(sets[len(values)], values, f"{where}, person {number}"))
+        told = person.get("person_id") or [NOT_FOLLOWED]
+        own = None if told == [NOT_FOLLOWED] else _number(told[0], f"{where}, person {number}")
+        poses.append(replace(_pose(sets[len(values)], values, f"{where}, person {number}"), id=own))
     return poses
+
+
+def _number(value: Any, where: str) -> int | None:
+    """The person's number in a film, if there is one."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError(f"{where}: id {value!r} must be a whole number")
+    return value
 
 
 def _coco_results(entries: list[dict[str, Any]], where: str) -> list[Found]:
     by_image: dict[Any, list[Pose]] = {}
     for number, entry in enumerate(entries):
-        pose = _pose(COCO_17, entry["keypoints"], f"{where}: entry {number}")
+        pose = _pose(COCO.joints, entry["keypoints"], f"{where}: entry {number}")
         by_image.setdefault(entry["image_id"], []).append(pose)
     return [Found(str(image), 0, 0, poses) for image, poses in by_image.items()]
 
 
 def _coco_labels(content: dict[str, Any], where: str) -> list[Found]:
     files = {one["id"]: one for one in content.get("images", ())}
-    names = {one["id"]: one.get("keypoints", COCO_17) for one in content.get("categories", ())}
+    names = {one["id"]: one.get("keypoints", COCO.joints) for one in content.get("categories", ())}
     by_image: dict[Any, list[Pose]] = {}
     for number, entry in enumerate(content["annotations"]):
         if "keypoints" not in entry:
             continue
-        joints = names.get(entry.get("category_id"), COCO_17)
+        joints = names.get(entry.get("category_id"), COCO.joints)
         pose = _pose(joints, entry["keypoints"], f"{where}: annotation {number}")
         by_image.setdefault(entry["image_id"], []).append(pose)
     if not by_image:

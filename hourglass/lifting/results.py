@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,16 @@ class Lifted:
     found: Found
     bodies: Sequence[Body | None]
 
+    @property
+    def ids(self) -> list[int | None]:
+        """Each body's number in the film; None of a picture."""
+        return [pose.id for pose in self.found.poses] or [None] * len(self.bodies)
+
     def by_person(self) -> dict[int, Body | None]:
         """The bodies by the person's number in the film, or their place in the list."""
-        ids = [pose.id for pose in self.found.poses] or [None] * len(self.bodies)
         return {
             place if own is None else own: body
-            for place, (own, body) in enumerate(zip(ids, self.bodies, strict=True))
+            for place, (own, body) in enumerate(zip(self.ids, self.bodies, strict=True))
         }
 
 
@@ -51,24 +56,28 @@ def to_json(lifted: Sequence[Lifted]) -> str:
     entries = []
     for one in lifted:
         entry = one.found.to_dict()
-        entry["people"] = [body.to_dict() if body else None for body in one.bodies]
+        entry["people"] = [
+            body and {**({} if own is None else {"id": own}), **body.to_dict()}
+            for own, body in zip(one.ids, one.bodies, strict=True)
+        ]
         entries.append(entry)
     return json.dumps(entries, indent=1) + "\n"
 
 
 def to_csv(lifted: Sequence[Lifted]) -> str:
-    """A row per person who was lifted: picture, frame, then x, y, z and score of each joint."""
+    """A row per person who was lifted: where, who, then x, y, z and score of each joint."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     columns = [f"{name}_{part}" for name in BODY.joints for part in ("x", "y", "z", "score")]
-    writer.writerow(["image", "frame", "person", *columns])
+    writer.writerow(["image", "frame", "person", "id", *columns])
     for one in lifted:
         frame = "" if one.found.frame is None else one.found.frame
-        for number, body in enumerate(one.bodies):
+        for number, (own, body) in enumerate(zip(one.ids, one.bodies, strict=True)):
             if body:
+                person = [number, "" if own is None else own]
                 scores = body.scores.round(3)[:, None]
                 values = np.concatenate([body.points.round(DIGITS), scores], axis=1)
-                writer.writerow([one.found.image, frame, number, *map(_short, values.ravel())])
+                writer.writerow([one.found.image, frame, *person, *map(_short, values.ravel())])
     return out.getvalue()
 
 
@@ -79,7 +88,8 @@ def _short(value: float) -> str:
 def write_bvh(lifted: Sequence[Lifted], folder: Path) -> list[Path]:
     """Writes the motion of each person of each picture or film: `NAME.bvh`, `NAME_2.bvh`, …
 
-    Frames in which a person was not lifted repeat the frame before.
+    Frames in which a person was not lifted repeat the frame before. Where a name is taken by
+    somebody of another input, the next number follows.
 
     Raises:
         ValueError: If a file cannot be written, or SciPy is not installed.
@@ -89,17 +99,22 @@ def write_bvh(lifted: Sequence[Lifted], folder: Path) -> list[Path]:
     except ImportError as error:
         raise ValueError(f"{folder}: for BVH, {error.name} is needed: pip install scipy") from error
     make_folder(folder)
-    written = []
-    for (stem, person), (points, rate) in motions(lifted).items():
-        number = f"_{person + 1}" if person else ""
-        path = folder / f"{stem}{number}.bvh"
+    written: list[Path] = []
+    for (image, person), (points, rate) in motions(lifted).items():
+        names = _names(Path(image).stem, first=person + 1)
+        path = next(folder / name for name in names if folder / name not in written)
         write_file(path, to_bvh(points, rate=rate))
         written.append(path)
     return written
 
 
+def _names(stem: str, *, first: int) -> Iterator[str]:
+    for number in itertools.count(first):
+        yield f"{stem}_{number}.bvh" if number > 1 else f"{stem}.bvh"
+
+
 def motions(lifted: Sequence[Lifted]) -> dict[tuple[str, int], tuple[np.ndarray, float]]:
-    """Poses (F, 17, 3) and frames per second, by the input's stem and the person's number."""
+    """Poses (F, 17, 3) and frames per second, by the input's name and the person's place."""
     by_source: dict[str, list[Lifted]] = {}
     for one in lifted:
         by_source.setdefault(one.found.image, []).append(one)
@@ -109,7 +124,7 @@ def motions(lifted: Sequence[Lifted]) -> dict[tuple[str, int], tuple[np.ndarray,
         for number, person in enumerate(sorted(set().union(*named))):
             points = [body.points for body in _filled([bodies.get(person) for bodies in named])]
             if points:
-                found[Path(image).stem, number] = np.stack(points), _rate(frames)
+                found[image, number] = np.stack(points), _rate(frames)
     return found
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 import pytest
 
 from hourglass.core.pose import Pose
-from hourglass.core.skeleton import MPII
-from hourglass.lifting.keypoint_files import COCO_17, OPENPOSE_25, is_keypoints, read_keypoints
-from hourglass.media.results import Found, to_json, to_openpose
+from hourglass.core.skeleton import COCO, MPII
+from hourglass.lifting.keypoint_files import is_keypoints, read_keypoints
+from hourglass.media.results import OPENPOSE, Found, to_json, to_openpose
+
+KEYPOINT = {"name": "nose", "x": 1, "y": 2, "score": 1}
 
 
 def write(path: Path, content: Any) -> Path:
@@ -35,6 +39,15 @@ def test_our_own_file_comes_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pose.points, found().poses[0].points)
 
 
+@pytest.mark.parametrize("to_text", [lambda one: to_json([one]), to_openpose])
+def test_a_persons_number_comes_back(tmp_path: Path, to_text: Callable[[Found], str]) -> None:
+    one = found(0)
+    numbered = replace(one, poses=[replace(one.poses[0], id=7)])
+    for given, expected in ((numbered, 7), (one, None)):
+        (back,) = read_keypoints(write(tmp_path / "poses.json", to_text(given)))
+        assert back.poses[0].id == expected
+
+
 def test_openposes_files_are_frames_of_a_folder(tmp_path: Path) -> None:
     for frame in (1, 0):
         write(tmp_path / f"film_{frame:012d}_keypoints.json", to_openpose(found()))
@@ -42,7 +55,7 @@ def test_openposes_files_are_frames_of_a_folder(tmp_path: Path) -> None:
     frames = read_keypoints(tmp_path)
     assert [one.frame for one in frames] == [0, 1]
     (pose,) = frames[0].poses
-    assert pose.skeleton.joints == OPENPOSE_25
+    assert pose.skeleton.joints == OPENPOSE.joints
     for name in ("right_knee", "thorax", "pelvis"):
         expected = found().poses[0].points[MPII.index(name)]
         np.testing.assert_allclose(pose.points[pose.skeleton.index(name)], expected)
@@ -55,7 +68,7 @@ def test_cocos_results_and_labels(tmp_path: Path) -> None:
     (results,) = read_keypoints(write(tmp_path / "results.json", [entry]))
     labels = {
         "images": [{"id": 7, "file_name": "seven.jpg", "width": 5, "height": 6}],
-        "categories": [{"id": 1, "keypoints": list(COCO_17)}],
+        "categories": [{"id": 1, "keypoints": list(COCO.joints)}],
         "annotations": [entry],
     }
     (labelled,) = read_keypoints(write(tmp_path / "labels.json", labels))
@@ -75,6 +88,11 @@ def test_cocos_results_and_labels(tmp_path: Path) -> None:
         ([], "of no known layout"),
         ({"people": [{"pose_keypoints_2d": [1, 2]}]}, "2 numbers in pose_keypoints_2d"),
         ({"people": [{}]}, "damaged, KeyError"),
+        (
+            [{"image": "a", "people": [{"id": "x", "keypoints": [KEYPOINT]}]}],
+            "id 'x' must be a whole number",
+        ),
+        ([{"image": "a", "people": [{"keypoints": []}]}], "person 0: .* has 0 joints"),
         ([{"image_id": 1, "keypoints": [1, 2]}], "17 joints of x, y and score"),
         ({"annotations": [{"image_id": 1}]}, "none of its annotations has keypoints"),
     ],

@@ -57,8 +57,8 @@ def test_csv_has_a_row_per_person(film: list[Lifted], moving: np.ndarray) -> Non
 
 def test_a_gap_repeats_what_was_before_and_the_rate_is_the_films(film: list[Lifted]) -> None:
     found = motions(film)
-    assert set(found) == {("walk", 0), ("walk", 1)}
-    points, rate = found["walk", 1]
+    assert set(found) == {("clips/walk.mp4", 0), ("clips/walk.mp4", 1)}
+    points, rate = found["clips/walk.mp4", 1]
     assert rate == pytest.approx(20)
     assert len(points) == 3
     np.testing.assert_array_equal(points[1], points[0])
@@ -79,9 +79,27 @@ def test_a_person_who_has_a_number_is_followed_by_it(moving: np.ndarray) -> None
         for frame, order in enumerate(orders)
     ]
     for number, person in enumerate((4, 7)):
-        points, _ = motions(lifted)["a", number]
+        points, _ = motions(lifted)["a.mp4", number]
         np.testing.assert_array_equal(points[0], points[1])
         np.testing.assert_array_equal(points[0], body(moving[person]).points)
+
+
+def test_json_and_csv_tell_the_number(moving: np.ndarray) -> None:
+    pose = Pose(np.zeros((16, 2), np.float32), np.ones(16, np.float32), MPII, (0, 0, 9, 9), 7)
+    lifted = [Lifted(Found("a.mp4", 9, 9, [pose], 0, 0.0), [body(moving[0])])]
+    assert json.loads(to_json(lifted))[0]["people"][0]["id"] == 7
+    (row,) = csv.DictReader(io.StringIO(to_csv(lifted)))
+    assert (row["person"], row["id"]) == ("0", "7")
+
+
+def test_films_of_one_name_keep_their_own_bvh_files(moving: np.ndarray, tmp_path: Path) -> None:
+    lifted = [
+        Lifted(Found(name, 9, 9, [], 0, 0.0), [body(moving[0]), body(moving[1])])
+        for name in ("a/walk.mp4", "b/walk.mp4", "walk_2.mp4")
+    ]
+    written = write_bvh(lifted, tmp_path)
+    assert len(set(written)) == 6
+    assert written[2] == tmp_path / "walk_3.bvh"
 
 
 def test_bvh_files_are_named_for_their_person(film: list[Lifted], tmp_path: Path) -> None:
