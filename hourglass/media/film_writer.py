@@ -195,12 +195,14 @@ class FilmWriter:
             raise self._failed(error) from error
         self._describe()
         if self._sound_source is not None:
-            self._sound = Sound(
-                self._sound_source,
-                self._container,
-                kept=self._kind.sounds,
-                encoder=str(self._kind.sound_codec),
-            )
+            self._sound = self._sound_of(self._sound_source)
+
+    def _sound_of(self, source: Path | str) -> Sound:
+        encoder = str(self._kind.sound_codec)
+        try:
+            return Sound(source, self._container, kept=self._kind.sounds, encoder=encoder)
+        except (av.error.FFmpegError, ValueError, OSError) as error:
+            raise self._failed(error) from error
 
     def _describe(self) -> None:
         """Tells the encoder what pictures are coming."""

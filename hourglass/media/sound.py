@@ -13,8 +13,8 @@ from hourglass.media.video import open_container
 MOST_CHANNELS = 2
 """Of sound that is encoded anew."""
 
-OPUS_RATE = 48_000
-"""Samples per second: the only rate of opus that every player knows."""
+USUAL_RATE = 48_000
+"""Samples per second: the only rate of opus that every player knows, and one that AAC has, too."""
 
 
 class Sound:
@@ -73,18 +73,27 @@ class Sound:
             yield float(packet.pts * base), packet
 
     def _made(self) -> Iterator[tuple[float, av.Packet]]:
-        for frame in self._input.decode(self._stream):
+        for frame in self._decoded():
             time = (frame.time or 0.0) - self._origin
-            if time < 0 or frame.pts is None:
+            if time < 0 or frame.pts is None or frame.time_base is None:
                 continue
             frame.pts -= round(self._origin / frame.time_base)
             for part in self._resampler.resample(frame):
                 for packet in self._track.encode(part):
                     yield time, packet
 
+    def _decoded(self) -> Iterator[av.AudioFrame]:
+        """The source's sound; damaged parts are left out, as players do."""
+        for packet in self._input.demux(self._stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                continue
+
     def _encoder(self, name: str) -> tuple[Any, av.AudioResampler]:
         source = self._stream.codec_context
-        rate = OPUS_RATE if name == "libopus" else source.rate
+        fits = name != "libopus" and source.rate in (av.Codec(name, "w").audio_rates or ())
+        rate = source.rate if fits else USUAL_RATE
         track = self._output.add_stream(name, rate=rate)
         track.layout = "mono" if source.channels < MOST_CHANNELS else "stereo"
         context = track.codec_context

@@ -121,8 +121,10 @@ def tone(seconds: float, rate: int) -> np.ndarray:
 def sounding(tmp_path: Path) -> Callable[..., Path]:
     """`sounding(codec, name)` makes a film of 2 s, 25 frames a second, with a tone in it."""
 
-    def make(codec: str = "aac", name: str = "sounding.mp4", start: float = 0.0) -> Path:
-        path, rate = tmp_path / name, 48_000
+    def make(
+        codec: str = "aac", name: str = "sounding.mp4", start: float = 0.0, rate: int = 48_000
+    ) -> Path:
+        path = tmp_path / name
         with av.open(str(path), "w") as container:
             pictures = container.add_stream("libx264", rate=25)
             pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
@@ -131,17 +133,19 @@ def sounding(tmp_path: Path) -> Callable[..., Path]:
             sound.codec_context.open()
             kind = sound.codec_context.format.name
             samples = tone(2.0, rate)
-            for first in range(0, len(samples), 960):
-                part = samples[first : first + 960].astype(np.float32)[None]
+            step = rate // 50
+            for first in range(0, len(samples), step):
+                part = samples[first : first + step].astype(np.float32)[None]
                 frame = av.AudioFrame.from_ndarray(part, "flt", "mono")
                 frame.rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
                 resampler = av.AudioResampler(kind, "mono", rate)
                 for converted in resampler.resample(frame):
                     for packet in sound.encode(converted):
                         container.mux(packet)
-                if first % 1920 == 0:
-                    picture = av.VideoFrame.from_ndarray(grey(first // 1920 % 20), format="rgb24")
-                    picture.pts = first // 1920 + round(25 * start)
+                if first % (2 * step) == 0:
+                    number = first // (2 * step)
+                    picture = av.VideoFrame.from_ndarray(grey(number % 20), format="rgb24")
+                    picture.pts = number + round(25 * start)
                     picture.time_base = Fraction(1, 25)
                     for packet in pictures.encode(picture):
                         container.mux(packet)
@@ -217,6 +221,31 @@ def test_sound_that_does_not_fit_is_encoded_anew(
     spectrum = np.abs(np.fft.rfft(middle))
     assert np.argmax(spectrum) * 48_000 / len(middle) == pytest.approx(440, abs=2)
     assert len(list(Film(tmp_path / target))) == 50
+
+
+@pytest.mark.parametrize("rate", [6_000, 192_000])
+def test_sound_of_a_rate_that_the_encoder_lacks_gets_a_usual_one(
+    sounding: Callable[..., Path], tmp_path: Path, rate: int
+):
+    source = sounding("pcm_s16le", "a.mkv", rate=rate)
+    found, _, samples = sound_of(copied(source, tmp_path / "o.mp4"))
+    assert found == "aac"
+    assert len(samples) / 48_000 == pytest.approx(2.0, abs=0.06)
+
+
+def test_damaged_sound_does_not_cost_the_film(sounding: Callable[..., Path], tmp_path: Path):
+    source = sounding("aac")
+    with av.open(str(source)) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size]
+    data = bytearray(source.read_bytes())
+    for packet in packets[20:24]:
+        data[packet.pos : packet.pos + packet.size] = bytes(
+            (97 * place + 31) % 256 for place in range(packet.size)
+        )
+    source.write_bytes(data)
+    _, _, samples = sound_of(copied(source, tmp_path / "o.webm"))
+    assert len(samples) / 48_000 == pytest.approx(2.0, abs=0.2)
+    assert len(list(Film(tmp_path / "o.webm"))) == 50
 
 
 def test_a_film_cut_short_has_as_much_sound(sounding: Callable[..., Path], tmp_path: Path):
