@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.files import replacing
 from hourglass.lifting.body import BODY, PELVIS
 from hourglass.lifting.bvh import positions, read_bvh
 from hourglass.lifting.rigs import body_of
@@ -251,8 +252,8 @@ def _unit_of(height: float, *, where: str) -> str:
 
 
 def save_clips(path: Path, clips: Sequence[Clip]) -> None:
-    """Writes clips as one `.npz` file without pickles, to be read by `load_clips`."""
-    with path.open("wb") as file:
+    """Writes clips as one `.npz` file without pickles, whole or not at all, for `load_clips`."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file,
             points=np.concatenate([clip.points for clip in clips]),
