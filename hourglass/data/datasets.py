@@ -20,9 +20,9 @@ from hourglass.data.batches import InputClock, OwnAugmentation, steps_per_epoch
 from hourglass.data.mixture import (
     Pattern,
     describe,
-    epoch_counts,
     first_turn,
     passes_needed,
+    turns_of_parts,
 )
 from hourglass.data.records import parse_examples, to_example
 from hourglass.data.shards import count_people, find_shards
@@ -252,7 +252,7 @@ class _Part(NamedTuple):
 
 
 def _parts(shares: Mapping[str, float], *, people: int) -> list[_Part]:
-    counts = epoch_counts(shares.values(), people)
+    counts = turns_of_parts(shares, people)
     found = [find_shards(pattern) for pattern in shares]
     return [
         _Part(paths, count_people(paths), count) for paths, count in zip(found, counts, strict=True)

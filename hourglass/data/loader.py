@@ -27,7 +27,7 @@ from hourglass.core.config import Config
 from hourglass.core.geometry import sample_in_one_thread
 from hourglass.data import crops
 from hourglass.data.batches import InputClock, steps_per_epoch
-from hourglass.data.mixture import Pattern, describe, epoch_counts, turns
+from hourglass.data.mixture import Pattern, describe, turns, turns_of_parts
 from hourglass.data.shards import Place, count_people, find_records, find_shards, read_record
 
 SLOTS = 2
@@ -67,13 +67,14 @@ def training_batches(
     places = find_records(find_shards(pattern))
     size, seed = config.train.batch_size, config.train.seed
     steps = steps_per_epoch(len(places), size, describe(pattern))
+    parts = _parts(pattern, people=steps * size) if isinstance(pattern, Mapping) else []
 
     @functools.lru_cache(maxsize=1)
     def order(epoch: int) -> np.ndarray:
         rng = np.random.default_rng([seed, epoch])
-        if not isinstance(pattern, Mapping):
+        if not parts:
             return rng.permutation(len(places))
-        return rng.permutation(_whose_turn(pattern, epoch, people=steps * size, seed=seed))
+        return rng.permutation(_whose_turn(parts, epoch, seed=seed))
 
     def task(number: int) -> Task:
         number += first_epoch * steps
@@ -83,12 +84,16 @@ def training_batches(
     return Batches(places, config, task, batch_size=size, count=steps * epochs, clock=clock)
 
 
-def _whose_turn(shares: Mapping[str, float], epoch: int, *, people: int, seed: int) -> np.ndarray:
-    """The people of an epoch, by their places in the list of all: so many of each pattern."""
-    counts = epoch_counts(shares.values(), people)
+def _parts(shares: Mapping[str, float], *, people: int) -> list[tuple[int, int]]:
+    """Of each pattern, how many people it has, and how many of them an epoch takes."""
     sizes = [count_people(find_shards(pattern)) for pattern in shares]
+    return list(zip(sizes, turns_of_parts(shares, people), strict=True))
+
+
+def _whose_turn(parts: list[tuple[int, int]], epoch: int, *, seed: int) -> np.ndarray:
+    """The people of an epoch, by their places in the list of all: so many of each part."""
     chosen, first = [], 0
-    for part, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+    for part, (size, count) in enumerate(parts):
         chosen.append(first + turns(size, count, epoch, seed=[seed, part]))
         first += size
     return np.concatenate(chosen)

@@ -83,6 +83,22 @@ def epoch_counts(shares: Iterable[float], people: int) -> list[int]:
     return counts.tolist()
 
 
+def turns_of_parts(shares: Mapping[str, float], people: int) -> list[int]:
+    """`epoch_counts` of patterns, each of which must give somebody.
+
+    Raises:
+        ValueError: If a share is too small for that.
+    """
+    counts = epoch_counts(shares.values(), people)
+    for (pattern, share), count in zip(shares.items(), counts, strict=True):
+        if not count:
+            raise ValueError(
+                f"{pattern}: its share {share:g} of {sum(shares.values()):g} is none of the "
+                f"{people} people of an epoch; give it more"
+            )
+    return counts
+
+
 def first_turn(size: int, count: int, epoch: int) -> tuple[int, int]:
     """Where an epoch begins in a part's endless row of passes: number of the pass, place in it.
 

@@ -16,6 +16,7 @@ from hourglass.data.mixture import (
     passes_needed,
     split_pattern,
     turns,
+    turns_of_parts,
 )
 
 
@@ -81,6 +82,12 @@ def test_a_splits_pattern_has_shares_where_they_mean_something():
 )
 def test_an_epochs_people_are_shared_out(shares: list[float], people: int, counts: list[int]):
     assert epoch_counts(shares, people) == counts
+
+
+def test_a_share_of_nobody_is_refused():
+    assert turns_of_parts({"a*": 0.9, "b*": 0.1}, 10) == [9, 1]
+    with pytest.raises(ValueError, match=r"b\*: its share 0.001 of 1 is none of the 10 people"):
+        turns_of_parts({"a*": 0.999, "b*": 0.001}, 10)
 
 
 @pytest.mark.parametrize(("size", "count"), [(10, 4), (10, 10), (3, 10), (7, 20), (1, 5), (5, 1)])
