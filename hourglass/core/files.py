@@ -31,14 +31,19 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def keeps_its_place(path: Path) -> bool:
+    """Whether a file must not be replaced: a pipe, a terminal, or a link, such as /dev/stdout."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
+
+
 def write_file(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all.
+    """Writes a text file whole or not at all; into what `keeps_its_place`, as it comes.
 
     Raises:
         ValueError: If it cannot be written; names the file.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe or a terminal
+        if keeps_its_place(path):
             path.write_text(text, encoding="utf-8")
             return
         with replacing(path) as temporary:

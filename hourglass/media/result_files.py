@@ -1,7 +1,7 @@
 """Files of results that grow picture by picture, so that a long film needs no memory for them.
 
 What stands in them is `media.results`'. A file appears under its name when it is closed, whole; a
-`.jsonl` file, a pipe and a terminal get each line at once.
+`.jsonl` file, a pipe, a terminal and what a link leads to get each line at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from hourglass.core.files import publish
+from hourglass.core.files import keeps_its_place, publish
 from hourglass.core.skeleton import Skeleton
 from hourglass.media.inputs import Source
 from hourglass.media.results import (
@@ -161,7 +161,7 @@ class GrowingFile:
 
     def __init__(self, path: Path, *, at_once: bool = False) -> None:
         self._path = path
-        self._in_place = at_once or (path.exists() and not path.is_file())
+        self._in_place = at_once or keeps_its_place(path)
         self._temporary = path if self._in_place else path.with_name(f".{path.name}")
         # A name of any bytes can stand in every file.
         with self._told():

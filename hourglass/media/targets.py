@@ -53,12 +53,12 @@ def require_folders(files: Iterable[Path]) -> None:
 
 
 def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
-    """Keeps files from being overwritten.
+    """Keeps files from being overwritten; a pipe or a terminal holds nothing to be kept.
 
     Raises:
         ValueError: If one is there; names the first.
     """
-    there = [path for path in paths if path and path.exists()]
+    there = [path for path in paths if path and (path.is_file() or path.is_dir())]
     if there and not force:
         more = f", and {len(there) - 1} more" if len(there) > 1 else ""
         raise ValueError(f"{there[0]} is there already{more}; --force would overwrite")

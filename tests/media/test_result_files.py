@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hourglass.core.files import write_file
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import MPII
 from hourglass.media.result_files import ImageIds, OpenPoseNames, Outputs, ResultFiles
@@ -179,3 +180,24 @@ def test_openpose_files_never_share_a_name():
         Path("out/film.v1_000000000017_keypoints_2.json"),
     ]
     assert made[-1] == Path("out/camera 0_000000000017_keypoints.json")
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    target, json_link, csv_link = tmp_path / "real", tmp_path / "a.json", tmp_path / "a.csv"
+    target.mkdir()
+    json_link.symlink_to(target / "a.json")
+    csv_link.symlink_to(target / "a.csv")
+    write_file(json_link, "[]")
+    write(Outputs(csv=csv_link), found())
+    assert json_link.is_symlink()
+    assert csv_link.is_symlink()
+    assert (target / "a.json").read_text() == "[]"
+    assert (target / "a.csv").read_text().count("\n") == 2
+
+
+def test_a_pipe_is_no_file_that_would_be_lost(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    Outputs(json=tmp_path / "pipe").refuse_wrong([], [], force=False)
+    (tmp_path / "a.json").touch()
+    with pytest.raises(ValueError, match="is there already"):
+        Outputs(json=tmp_path / "a.json").refuse_wrong([], [], force=False)
