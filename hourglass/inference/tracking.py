@@ -67,6 +67,9 @@ CROWDED = 0.3
 PACE_SHARE = 0.3
 """Share of the newest movement in a person's pace."""
 
+CROSSING_PACE = 0.5
+"""Person's sizes per second by which two who overlap must move apart or together to be crossing."""
+
 
 def following_box(pose: Pose) -> Box | None:
     """Where to look for a person in the next frame.
@@ -100,6 +103,7 @@ class Track:
         box: Where to look next.
         largest: Side of their largest box, px.
         unsupported: Detections in a row that did not show them.
+        crossing: As they were when somebody began to pass before or behind them; else None.
     """
 
     id: int
@@ -109,17 +113,20 @@ class Track:
     box: Box
     largest: float
     unsupported: int = 0
+    crossing: Track | None = None
 
     def expected_points(self, time: float) -> np.ndarray:
         """(J, 2) px: where the joints should be."""
-        return self.pose.points + self.pace * (time - self.time)
+        start = self.crossing or self
+        return start.pose.points + self.pace * (time - start.time)
 
     def expected_box(self, time: float, *, hidden: bool) -> Box:
-        """Where to look: for one who is hidden, where they should have got to."""
-        if not hidden:
+        """Where to look: for one who is hidden or crossing, where they should have got to."""
+        if not hidden and self.crossing is None:
             return self.box
-        x, y = np.asarray(self.box[:2]) + self.pace * (time - self.time)
-        return float(x), float(y), self.box[2], self.box[3]
+        start = self.crossing or self
+        x, y = np.asarray(start.box[:2]) + self.pace * (time - start.time)
+        return float(x), float(y), start.box[2], start.box[3]
 
 
 class Tracker:
@@ -150,8 +157,9 @@ class Tracker:
         """Takes the boxes of everybody whom a detector sees in the next frame.
 
         Where nobody is known is a newcomer; who is known and not detected is not believed for long.
-        A newcomer in front of or behind somebody is believed when seen a second time: detectors
-        see parts of people who hide each other as people of their own.
+        A newcomer in front of or behind somebody is believed when seen a second time, and while
+        people cross nobody is: detectors see parts of people who hide each other as people of
+        their own.
         """
         visible = [track for track in self._tracks if not self._is_hidden(track)]
         agreement = np.array(
@@ -162,7 +170,7 @@ class Tracker:
             track.unsupported += 1
         for row, column in pairs:
             visible[row].unsupported = 0
-            if not visible[row].id:
+            if not visible[row].id and not any(track.crossing for track in self._tracks):
                 visible[row].id = self._new_id()
             if overlap(_joints_box(visible[row].pose), detected[column]) < DRIFTED:
                 visible[row].box = detected[column]
@@ -204,6 +212,7 @@ class Tracker:
             # A pose that has left the person whose box it was found in is nobody's.
             if column not in matched and is_new:
                 self._begin(pose, box, time)
+        self._note_crossings(time)
         self._last_time, self._newcomers = time, []
         return [track.pose for track in self._tracks if track.id and not self._is_hidden(track)]
 
@@ -212,13 +221,25 @@ class Tracker:
 
     def _follow(self, track: Track, pose: Pose, box: Box, time: float) -> None:
         passed = time - track.time
-        if passed > 0:
+        # What is seen of somebody who is half hidden says little about where they go.
+        if passed > 0 and track.crossing is None:
             both = np.minimum(track.pose.scores, pose.scores) >= SURE_SCORE
             if both.any():
                 moved = np.median((pose.points - track.pose.points)[both], axis=0) / passed
                 track.pace = track.pace + PACE_SHARE * (moved - track.pace)
         track.pose, track.time, track.box = replace(pose, id=track.id), time, box
         track.largest = max(track.largest, max(pose.box[2:]))
+
+    def _note_crossings(self, time: float) -> None:
+        """Keeps how people were before they cross, for a second at most: until it is over, they
+        are looked for where their pace has taken them, and not where their visible part is."""
+        for track in self._tracks:
+            if not any(_cross(track, other, time) for other in self._tracks if other is not track):
+                track.crossing = None
+            elif track.crossing is None:
+                track.crossing = replace(track)
+            elif time - track.crossing.time > PATIENCE:
+                track.crossing = None
 
     def _begin(self, pose: Pose, box: Box, time: float) -> None:
         alone = all(
@@ -247,6 +268,17 @@ class Tracker:
             if not (shrunk or unbelieved or (hidden and time - track.time > PATIENCE)):
                 kept.append(track)
         self._tracks = kept
+
+
+def _cross(one: Track, other: Track, time: float) -> bool:
+    """Whether two people overlap and move past each other."""
+    boxes = [
+        _box_around(track.expected_points(time)[track.pose.scores >= SURE_SCORE])
+        for track in (one, other)
+    ]
+    size = min(max(box[2:]) for box in boxes)
+    fast = np.linalg.norm(one.pace - other.pace) > CROSSING_PACE * size
+    return bool(fast) and _share_inside(*boxes) > 0
 
 
 Candidate = tuple[Pose, Box, bool]
@@ -287,8 +319,12 @@ def _distance(points: np.ndarray, pose: Pose) -> float:
 
 def _joints_box(pose: Pose) -> Box:
     """The box around a pose's sure joints."""
-    sure = pose.points[pose.scores >= SURE_SCORE]
-    low, high = sure.min(axis=0), sure.max(axis=0)
+    return _box_around(pose.points[pose.scores >= SURE_SCORE])
+
+
+def _box_around(points: np.ndarray) -> Box:
+    """The box around some joints, with `MARGIN`."""
+    low, high = points.min(axis=0), points.max(axis=0)
     margin = (MARGIN - 1) / 2 * (high - low).max()
     x, y = low - margin
     width, height = high - low + 2 * margin

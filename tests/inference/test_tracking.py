@@ -267,6 +267,22 @@ def test_two_who_cross_keep_their_ids(speed: int):
     assert all(set(frame) <= {1, 2} for frame in told)
 
 
+def test_somebody_half_hidden_while_crossing_is_looked_for_where_their_pace_takes_them():
+    # What is seen of the one behind stays at the edge of the one in front, as networks see it.
+    front, behind = (lambda n: (200 + 8 * n, 200.0)), (lambda n: (700 - 8 * n, 200.0))
+
+    def seen_behind(n: int) -> tuple[float, float]:
+        apart = behind(n)[0] - front(n)[0]
+        return (front(n)[0] + 70, 200.0) if -20 < apart < 70 else behind(n)
+
+    world = World(front, seen_behind)
+    told = world.run(60)
+    assert all(set(frame) <= {1, 2} for frame in told)
+    np.testing.assert_allclose(
+        told[-1][2][0] - told[-1][1][0], behind(59)[0] - front(59)[0], atol=9
+    )
+
+
 def test_one_person_is_told_of_once_though_two_boxes_show_them():
     tracker = Tracker()
     tracker.detect([(100, 100, 200, 200), (130, 110, 200, 200)])
