@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-import hourglass.evaluate
-import hourglass.predict
-import hourglass.train
 import tools.build_tfrecords
 import tools.make_synthetic
+from hourglass import predict
 from hourglass.core.skeleton import MPII
+from hourglass.evaluate import main as evaluate_main
 from hourglass.inference.estimator import PoseEstimator
+from hourglass.train import main as train_main
 
 
 def run(command: click.Command, *arguments: object) -> str:
@@ -45,14 +45,14 @@ def test_from_annotations_to_a_drawn_picture(tmp_path: Path, monkeypatch: pytest
 
     # From here on all folders are the commands' own defaults.
     monkeypatch.chdir(tmp_path)
-    out = run(hourglass.train.main, *("--preset", "tiny", "--epochs", 2, "--batch-size", 8))
+    out = run(train_main, *("--preset", "tiny", "--epochs", 2, "--batch-size", 8))
     assert "2 epochs done" in out
     with Path("models/tiny/history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[1]["loss"]) < float(rows[0]["loss"])
     assert list(Path("logs/tiny").glob("events.*"))
 
-    out = run(hourglass.evaluate.main, *("--flip-test", "--json", "scores.json"))
+    out = run(evaluate_main, *("--flip-test", "--json", "scores.json"))
     assert "6 people of tfrecords/validation*, model models/tiny/best.keras" in out
     scores: dict[str, Any] = json.loads(Path("scores.json").read_text())["scores"]
     best = max(float(row["val_pckh@0.5"]) for row in rows)
@@ -63,7 +63,7 @@ def test_from_annotations_to_a_drawn_picture(tmp_path: Path, monkeypatch: pytest
     assert counted == labelled.tolist()
 
     pictures = sorted(Path("data/images").glob("validation_*.jpg"))
-    out = run(hourglass.predict.main, *pictures, "--json", "joints.json", "--min-score", 0)
+    out = run(predict.main, *pictures, "--json", "joints.json", "--min-score", 0)
     assert out.splitlines()[-1] == (
         "6 of 6 pictures done, drawn in predictions, model models/tiny/best.keras"
     )

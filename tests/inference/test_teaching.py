@@ -14,7 +14,7 @@ import pytest
 from hourglass.core.person import Person
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import MPII
-from hourglass.data.readers.mpii_json import read_people
+from hourglass.data.readers import label_set, mpii_json
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.teaching import Taught, label_pictures, teach, to_entry
 
@@ -143,7 +143,7 @@ def test_what_is_taught_can_be_read_again(
     assert isinstance(failure, ValueError)
     assert "none.jpg" in str(failure)
     (tmp_path / "train.json").write_text(json.dumps(one + other))
-    people = read_people(tmp_path / "train.json")
+    people = mpii_json.read(tmp_path / "train.json").people[label_set.WHOLE]
     assert [person.filename for person in people] == ["inside/0.png", "inside/1.png"]
     for number, person in enumerate(people):
         actual = dotted_person(number)[0]

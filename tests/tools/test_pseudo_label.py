@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from hourglass.core.pose import Box
-from hourglass.data.readers.mpii_json import read_people
+from hourglass.data.readers import mpii_json
+from hourglass.data.readers.label_set import WHOLE
 from hourglass.inference.estimator import PoseEstimator
 from tools import pseudo_label
 
@@ -49,7 +50,7 @@ def test_labels_are_written_and_told(folder: Path, dotted_person: Callable[..., 
     assert f"3 people with 42 joints in {output}; 1 of 5 pictures" in result.output
     assert "1 could not be read" in result.output
     assert "broken.jpg" in result.output
-    people = read_people(output)
+    people = mpii_json.read(output).people[WHOLE]
     assert [person.filename for person in people] == ["0.png", "1.png", "2.png"]
     for number, person in enumerate(people):
         np.testing.assert_array_equal(person.labelled, dotted_person(number)[0].labelled)
