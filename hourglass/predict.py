@@ -26,7 +26,7 @@ from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.locating import locator
 from hourglass.inference.look import DRAWINGS, NOTHING, Look
 from hourglass.inference.passes import predict_films, predict_pictures
-from hourglass.media.drawing import MIN_SCORE
+from hourglass.media.drawing import DEFAULT_PARTS, MIN_SCORE
 from hourglass.media.inputs import find_inputs
 from hourglass.media.result_files import Outputs, ResultFiles
 from hourglass.media.results import Found, format_pose
@@ -61,7 +61,7 @@ from hourglass.media.targets import drawing_targets, make_folders
     "parts",
     type=click.Choice(DRAWINGS),
     multiple=True,
-    default=("skeleton", "keypoints"),
+    default=DEFAULT_PARTS,
     show_default=True,
     help="What to draw; may be given several times.",
 )

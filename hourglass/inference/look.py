@@ -9,7 +9,7 @@ import numpy as np
 
 from hourglass.core.pose import Pose
 from hourglass.inference.estimator import PoseEstimator
-from hourglass.media.drawing import MIN_SCORE, PARTS, draw_heatmap, draw_pose
+from hourglass.media.drawing import DEFAULT_PARTS, MIN_SCORE, PARTS, draw_heatmap, draw_poses
 
 HEATMAP, NOTHING = "heatmap", "nothing"
 
@@ -26,7 +26,7 @@ class Look:
         min_score: Joints scored lower are not drawn.
     """
 
-    parts: tuple[str, ...] = ("skeleton", "keypoints")
+    parts: tuple[str, ...] = DEFAULT_PARTS
     min_score: float = MIN_SCORE
 
     def draw(
@@ -39,6 +39,4 @@ class Look:
             for heatmap, matrix in seen:
                 picture = draw_heatmap(picture, heatmap, matrix)
         parts = [part for part in self.parts if part in PARTS]
-        for pose in poses:
-            picture = draw_pose(picture, pose, min_score=self.min_score, parts=parts)
-        return picture
+        return draw_poses(picture, poses, min_score=self.min_score, parts=parts)

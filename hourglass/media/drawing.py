@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -16,8 +16,8 @@ MIN_SCORE = 0.2
 LINE_SHARE = 1 / 150
 """Width of a bone over the picture's longer side."""
 
-PARTS = ("skeleton", "keypoints", "names")
-DEFAULT_PARTS = ("skeleton", "keypoints")
+PARTS = ("skeleton", "keypoints", "names", "ids")
+DEFAULT_PARTS = ("skeleton", "keypoints", "ids")
 
 OUTLINE = (255, 255, 255)
 SUBPIXEL_BITS = 4
@@ -33,6 +33,13 @@ SMALLEST_TEXT = 0.35
 """The font scale below which letters cannot be read."""
 
 
+ID_COLOURS = (
+    *((31, 119, 180), (214, 39, 40), (44, 140, 44), (148, 87, 189), (200, 95, 0)),
+    *((0, 128, 128), (199, 60, 140), (120, 80, 60), (90, 90, 90), (110, 110, 0)),
+)
+"""Of people's numbers in films, in turn; white can be read on each."""
+
+
 def draw_pose(
     image: np.ndarray,
     pose: Pose,
@@ -40,13 +47,25 @@ def draw_pose(
     min_score: float = MIN_SCORE,
     parts: Collection[str] = DEFAULT_PARTS,
 ) -> np.ndarray:
-    """Draws a skeleton, left and right in different colours, lines as wide as the picture asks.
+    """As `draw_poses`, of one person."""
+    return draw_poses(image, [pose], min_score=min_score, parts=parts)
+
+
+def draw_poses(
+    image: np.ndarray,
+    poses: Sequence[Pose],
+    *,
+    min_score: float = MIN_SCORE,
+    parts: Collection[str] = DEFAULT_PARTS,
+) -> np.ndarray:
+    """Draws skeletons, left and right in different colours, lines as wide as the picture asks.
 
     Args:
         image: (H, W, 3) uint8 RGB; not changed.
-        pose: Joints in the picture's pixels.
+        poses: Joints in the picture's pixels, one pose per person.
         min_score: Joints scored lower, and bones that end at them, are left out.
-        parts: Some of `PARTS`: bones, dots at joints, joints' names.
+        parts: Some of `PARTS`: bones, dots at joints, joints' names, and people's numbers, which
+            those of a film have, over their heads.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -59,7 +78,17 @@ def draw_pose(
         raise ValueError(f"parts holds {min(unknown)!r}, allowed are {', '.join(PARTS)}")
     canvas = np.ascontiguousarray(image).copy()
     width = max(2, round(max(image.shape[:2]) * LINE_SHARE))
-    shown = pose.scores >= min_score
+    for pose in poses:
+        _draw_skeleton(canvas, pose, pose.scores >= min_score, width, parts)
+    if "ids" in parts:
+        for pose in poses:
+            _tag(canvas, pose, pose.scores >= min_score, width)
+    return canvas
+
+
+def _draw_skeleton(
+    canvas: np.ndarray, pose: Pose, shown: np.ndarray, width: int, parts: Collection[str]
+) -> None:
     places = [_fixed(point) for point in pose.points]
     bones = list(zip(pose.skeleton.bones, pose.skeleton.colours, strict=True))
     for (start, end), colour in bones:
@@ -71,7 +100,25 @@ def draw_pose(
             _dot(canvas, places[joint], width, colour)
         if "names" in parts:
             _write(canvas, pose.skeleton.joints[joint], pose.points[joint], width)
-    return canvas
+
+
+def _tag(canvas: np.ndarray, pose: Pose, shown: np.ndarray, width: int) -> None:
+    """A person's number over their highest joint, white on a colour of its own."""
+    if pose.id is None or not shown.any():
+        return
+    size, thickness = max(SMALLEST_TEXT, TEXT_SHARE * width), max(1, width // 3)
+    (across, up), _ = cv2.getTextSize(str(pose.id), FONT, size, thickness)
+    room = width
+    highest = pose.points[shown][pose.points[shown, 1].argmin()]
+    # Somebody whose head is cut off has their number inside the picture, too.
+    most = np.array(canvas.shape[1::-1]) - [across + 2 * room + 1, up + 2 * room + 1]
+    corner = highest - [across / 2 + room, up + 5 * room]
+    left, top = np.clip(np.round(corner), 0, np.maximum(most, 0)).astype(int).tolist()
+    end = (left + across + 2 * room, top + up + 2 * room)
+    colour = ID_COLOURS[(pose.id - 1) % len(ID_COLOURS)]
+    cv2.rectangle(canvas, (left, top), end, colour, -1)
+    place = (left + room, end[1] - room)
+    cv2.putText(canvas, str(pose.id), place, FONT, size, OUTLINE, thickness, cv2.LINE_AA)
 
 
 def _write(canvas: np.ndarray, name: str, point: np.ndarray, width: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,13 @@ from hourglass.core.pose import Pose
 from hourglass.core.skeleton import LEFT, MIDDLE, MPII, RIGHT
 from hourglass.media.drawing import (
     DEFAULT_PARTS,
+    ID_COLOURS,
     MIN_SCORE,
     PARTS,
     draw_heatmap,
     draw_heatmaps,
     draw_pose,
+    draw_poses,
 )
 
 # A standing figure, (x, y) in a square of side 1.
@@ -196,11 +200,53 @@ def test_parts_are_drawn_alone():
         part: (drawn[part][joint[1], joint[0]].any(), drawn[part][bone[1], bone[0]].any())
         for part in PARTS
     }
-    assert at == {"skeleton": (True, True), "keypoints": (True, False), "names": (False, False)}
+    assert at == {
+        "skeleton": (True, True),
+        "keypoints": (True, False),
+        "names": (False, False),
+        "ids": (False, False),
+    }
     assert drawn["names"].any()
     # Dots are outlined, bones are not.
     lightest = {part: drawn[part].min(axis=-1).max() for part in PARTS}
     assert lightest["keypoints"] > 180 > lightest["skeleton"]
+
+
+def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    return (picture == colour).all(axis=-1)
+
+
+def test_a_persons_number_stands_over_their_head_in_a_colour_of_its_own():
+    drawn = {
+        number: draw_pose(black(300), replace(figure(300), id=number), parts=("ids",))
+        for number in (1, 2, len(ID_COLOURS) + 1, None)
+    }
+    assert not drawn[None].any()
+    for number in (1, 2):
+        rows, columns = np.nonzero(has_colour(drawn[number], ID_COLOURS[number - 1]))
+        head_x, head_y = figure(300).points[MPII.index("head_top")]
+        assert rows.max() < head_y
+        assert abs(columns.mean() - head_x) < 3
+        assert len(rows) > 50
+    # Other digits, and after the last colour the first again.
+    assert has_colour(drawn[len(ID_COLOURS) + 1], ID_COLOURS[0]).any()
+    assert (drawn[1] != drawn[len(ID_COLOURS) + 1]).any()
+
+
+@pytest.mark.parametrize("shift", [(0, -100), (-400, 0), (400, 400), (1e9, -1e9)])
+def test_the_number_of_somebody_cut_off_stays_inside(shift: tuple[float, float]):
+    moved = replace(figure(300), points=figure(300).points + np.float32(shift), id=7)
+    tag = has_colour(draw_pose(black(300), moved, parts=("ids",)), ID_COLOURS[6])
+    inside = has_colour(draw_pose(black(300), replace(figure(300), id=7)), ID_COLOURS[6])
+    assert tag.sum() == inside.sum()
+
+
+def test_nobodys_skeleton_covers_anothers_number():
+    first, second = replace(figure(300), id=1), replace(figure(300), id=2)
+    lower = replace(second, points=second.points + np.float32([0, -16]))
+    tag = has_colour(draw_poses(black(300), [first], parts=("ids",)), ID_COLOURS[0])
+    both = draw_poses(black(300), [first, replace(lower, id=None)])
+    assert (has_colour(both, ID_COLOURS[0]) == tag).all()
 
 
 def test_no_parts_are_the_picture_itself():
