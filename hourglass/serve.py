@@ -1,6 +1,6 @@
-"""`python -m hourglass.serve`: a page on this machine where one drops a picture and sees the pose.
+"""`python -m hourglass.serve`: a page on this machine where one drops a picture, or shows a camera.
 
-The page itself is web/page/index.html. Needs the extra `serve` (Starlette and uvicorn).
+The page itself is web/page/index.html. Needs the extra `serve` (Starlette, uvicorn, websockets).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hourglass.console import command, flip_test_option, model_option, quiet_std
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.passes import lift_text
+from hourglass.web.live import SOCKETS
 from hourglass.web.server import make_app
 
 LOOPBACK, PORT = "127.0.0.1", 8000
@@ -33,9 +34,10 @@ def _uvicorn() -> Any:
     try:
         import starlette  # noqa: F401
         import uvicorn
+        import websockets  # noqa: F401
     except ImportError as error:
         raise ValueError(
-            f"the page needs the package {error.name}: pip install starlette uvicorn"
+            f"the page needs the package {error.name}: pip install starlette uvicorn websockets"
         ) from error
     return uvicorn
 
@@ -52,7 +54,7 @@ def _uvicorn() -> Any:
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
 @command
 def main(model: Path | None, flip_test: bool, host: str, port: int) -> None:
-    """Shows a page where one drops a picture and sees its skeleton, until Ctrl-C."""
+    """Shows a page that draws skeletons on pictures and a camera's film, until Ctrl-C."""
     uvicorn = _uvicorn()
     _require_free(host, port)
     model = model or default_model()
@@ -61,7 +63,7 @@ def main(model: Path | None, flip_test: bool, host: str, port: int) -> None:
     lifter = Lifter.load()
     click.echo(f"http://{host}:{port} shows poses by {model}; Ctrl-C ends it")
     app = make_app(estimator, lambda text: lift_text(text, lifter))
-    uvicorn.run(app, host=host, port=port, log_level="warning")
+    uvicorn.run(app, host=host, port=port, log_level="warning", **SOCKETS)
 
 
 if __name__ == "__main__":

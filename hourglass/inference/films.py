@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from hourglass.core.pose import Box, Pose
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.pipeline import Locate, Seen, read_ahead, read_newest
@@ -89,18 +91,49 @@ def _everybody(
     live: bool,
 ) -> Iterator[Seen]:
     """Whoever is there, from the frame in which they come to that in which they go."""
-    tracker = Tracker()
+    everybody = Everybody(estimator, locate)
     for frame, detected in _read(_detected(frames, locate, again), live):
-        picture, time = frame.picture, frame.time
-        if detected is None and tracker.needs_detection:
-            detected = locate(picture, None)
+        people = everybody.see(frame.picture, frame.time, detected=detected)
+        yield Seen(frame.picture, people, frame=frame)
+
+
+class Everybody:
+    """Whoever is in the pictures that come one after the other, each with an id.
+
+    Args:
+        estimator: The network.
+        locate: Finds everybody in a picture.
+    """
+
+    def __init__(self, estimator: PoseEstimator, locate: Locate) -> None:
+        self._estimator, self._locate = estimator, locate
+        self._tracker = Tracker()
+        self._last: float | None = None
+
+    def see(self, picture: np.ndarray, time: float, *, detected: list[Box] | None) -> list[Pose]:
+        """The people in the next picture.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB, of the size of the last.
+            time: Seconds.
+            detected: Boxes of everybody in it, if somebody has looked; without, `locate` is asked
+                only when somebody is lost.
+        """
+        if detected is None and self._tracker.needs_detection:
+            detected = self._locate(picture, None)
         if detected is not None:
-            tracker.detect(detected)
-        boxes = tracker.expected(time)
-        poses = estimator.poses([picture] * len(boxes), boxes)
+            self._tracker.detect(detected)
+        boxes = self._tracker.expected(time)
+        poses = self._estimator.poses([picture] * len(boxes), boxes)
         height, width = picture.shape[:2]
-        people = tracker.update(poses, time, width=width, height=height)
-        yield Seen(picture, people, frame=frame)
+        return self._tracker.update(poses, time, width=width, height=height)
+
+    def look(self, picture: np.ndarray, time: float) -> list[Pose]:
+        """As `see`; everybody is looked for again every `AGAIN` seconds."""
+        detected = None
+        if self._last is None or time - self._last >= AGAIN:
+            detected, self._last = self._locate(picture, None), time
+        return self.see(picture, time, detected=detected)
 
 
 def _detected(

@@ -1,4 +1,4 @@
-"""The web application: a page where one drops a picture and sees the pose."""
+"""The web application: a page where one drops a picture, or shows a camera, and sees the pose."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from hourglass.core.boxes import require_overlap
 from hourglass.core.pose import Box
 from hourglass.inference.estimator import PoseEstimator, whole
-from hourglass.media.drawing import MIN_SCORE
+from hourglass.media.drawing import ID_COLOURS, MIN_SCORE
 from hourglass.media.pictures import NoPictureError, upright_picture
 from hourglass.media.results import Found, to_json
+from hourglass.web.live import Cameras
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 PAGE = Path(__file__).resolve().parent / "page" / "index.html"
-SPACE = PAGE.with_name("space.js")
+SCRIPTS = ("skeleton.js", "space.js", "live.js")
+"""Of the page, beside it."""
 
 LARGEST_UPLOAD = 25 * 2**20
 """Bytes of a picture that are taken: more than cameras write."""
@@ -49,7 +51,8 @@ def find_pose(data: bytes, estimator: PoseEstimator, *, name: str, box: Box | No
 def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None) -> Starlette:
     """The web application: `GET /`, `GET /skeleton`, and `POST /pose` of a picture's bytes.
 
-    With `lift` also `POST /space`, of the text that `/pose` answered.
+    Over the WebSocket `/live` come a camera's pictures (`web.live`). With `lift` also
+    `POST /space`, of the text that `/pose` answered.
 
     Args:
         estimator: The network, which requests run in turn.
@@ -59,7 +62,7 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.responses import HTMLResponse, JSONResponse, Response
-    from starlette.routing import Route
+    from starlette.routing import Route, WebSocketRoute
 
     def refusal(status: int, told: str) -> Response:
         return JSONResponse({"error": told}, status_code=status)
@@ -74,6 +77,7 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
                 "joints": estimator.skeleton.joints,
                 "bones": estimator.skeleton.bones,
                 "colours": colours,
+                "id_colours": ID_COLOURS,
                 "min_score": MIN_SCORE,
             }
         )
@@ -92,8 +96,9 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
             return refusal(UNUSABLE, str(error))
         return Response(to_json([found]), media_type="application/json")
 
-    async def space_script(request: Request) -> Response:
-        return Response(SPACE.read_text(encoding="utf-8"), media_type="text/javascript")
+    async def script(request: Request) -> Response:
+        path = PAGE.with_name(request.url.path.lstrip("/"))
+        return Response(path.read_text(encoding="utf-8"), media_type="text/javascript")
 
     async def space(request: Request) -> Response:
         data = await _body(request)
@@ -107,10 +112,11 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
 
     routes = [
         Route("/", page),
-        Route("/space.js", space_script),
+        *(Route(f"/{name}", script) for name in SCRIPTS),
         Route("/space", space, methods=["POST"]),
         Route("/skeleton", skeleton),
         Route("/pose", pose, methods=["POST"]),
+        WebSocketRoute("/live", Cameras(estimator).serve),
     ]
     return Starlette(routes=routes)
 
