@@ -15,6 +15,7 @@ from hourglass.console import command, flip_test_option, model_option, quiet_std
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.passes import lift_text
+from hourglass.web.limits import HostGuard
 from hourglass.web.live import SOCKETS
 from hourglass.web.server import make_app
 
@@ -61,9 +62,10 @@ def main(model: Path | None, flip_test: bool, host: str, port: int) -> None:
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)
     lifter = Lifter.load()
-    click.echo(f"http://{host}:{port} shows poses by {model}; Ctrl-C ends it")
+    address = f"[{host}]" if ":" in host else host
+    click.echo(f"http://{address}:{port} shows poses by {model}; Ctrl-C ends it")
     app = make_app(estimator, lambda text: lift_text(text, lifter))
-    uvicorn.run(app, host=host, port=port, log_level="warning", **SOCKETS)
+    uvicorn.run(HostGuard(app, host), host=host, port=port, log_level="warning", **SOCKETS)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ WINGS = {
             "passes",
         ),
     ),
-    "web": Wing(below=ALL_BUT_THE_LAST, rooms=("live", "server")),
+    "web": Wing(below=ALL_BUT_THE_LAST, rooms=("limits", "live", "server")),
 }
 """The wings along the data's way, lowest first. A new room needs a place in its wing's line."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import io
 import json
@@ -24,9 +25,11 @@ import hourglass.serve
 from hourglass.core.person import Person
 from hourglass.core.skeleton import MPII
 from hourglass.inference.estimator import PoseEstimator
+from hourglass.media.results import Found
 from hourglass.modelfiles.runtimes import Runtime
 from hourglass.serve import main
-from hourglass.web.server import LARGEST_UPLOAD, make_app
+from hourglass.web.limits import UPLOADS_AT_ONCE
+from hourglass.web.server import LARGEST_PICTURE, LARGEST_UPLOAD, LOOKED_AT_ONCE, make_app
 
 pytest.importorskip("starlette")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -129,6 +132,73 @@ def test_what_cannot_be_looked_at_is_told(
     assert told in answer.json()["error"]
 
 
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+):
+    sides = (12_000, 12_000)
+    huge = io.BytesIO()
+    Image.new("1", sides).save(huge, "PNG")
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("it was decoded"))
+    answer = client.post("/pose", params={"name": "huge.png"}, content=huge.getvalue())
+    assert answer.status_code == 413
+    told = f"huge.png: picture is 12000×12000 pixels, at most {LARGEST_PICTURE} are taken"
+    assert answer.json()["error"] == told
+
+
+def test_an_upload_that_takes_too_long_ends(client: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("hourglass.web.server.UPLOAD_SECONDS", 0.05)
+
+    async def never(request: Any, name: str) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    monkeypatch.setattr("hourglass.web.server._gathered", never)
+    answer = client.post("/pose", params={"name": "slow.png"}, content=b"0")
+    assert answer.status_code == 408
+    assert "slow.png: the upload took longer" in answer.json()["error"]
+
+
+def test_few_pictures_are_decoded_at_a_time_and_few_uploads_held(
+    client: Any, png: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    """Each lasts until as many were refused as must be: nothing here depends on the clock."""
+    refused, lock = threading.Semaphore(0), threading.Lock()
+    now, most = 0, 0
+    extra = 5
+
+    def slow(*arguments: Any, **options: Any) -> Found:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        assert refused.acquire(timeout=60)
+        refused.release()
+        with lock:
+            now -= 1
+        return Found("a.png", 96, 88, [])
+
+    monkeypatch.setattr("hourglass.web.server.find_pose", slow)
+
+    def ask(_: int) -> Any:
+        answer = client.post("/pose", content=png)
+        if answer.status_code == 503:
+            with lock:
+                refusals.append(answer)
+                if len(refusals) == extra:
+                    refused.release()
+        return answer
+
+    refusals: list[Any] = []
+    count = UPLOADS_AT_ONCE + extra
+    with ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(ask, range(count)))
+    assert sorted(one.status_code for one in answers) == [200] * UPLOADS_AT_ONCE + [503] * extra
+    assert most == LOOKED_AT_ONCE
+    assert {one.headers["retry-after"] for one in refusals} == {"1"}
+    assert "ask again" in refusals[0].json()["error"]
+    assert client.post("/pose", content=png).status_code == 200
+
+
 def test_other_requests_are_refused(client: Any):
     assert client.get("/pose").status_code == 405
     assert client.get("/../setup.cfg").status_code == 404
@@ -176,7 +246,7 @@ def started(monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime) -> list[dict[s
     """What the web server was started with, instead of starting it."""
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr("hourglass.modelfiles.runtimes.KerasRuntime", lambda path: dot_finder)
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append(options))
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: calls.append({"app": app, **options}))
     return calls
 
 
@@ -196,6 +266,27 @@ def test_it_listens_to_this_machine_only_unless_told(started: list[dict[str, Any
         ("127.0.0.1", port),
         ("0.0.0.0", port),
     ]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+def test_an_address_of_ipv6_is_shown_as_browsers_take_it(started: list[dict[str, Any]]):
+    words = ["--model", "dots.keras", "--port", str(free_port()), "--host", "::1"]
+    result = CliRunner().invoke(main, words)
+    if "cannot listen" in result.output:
+        pytest.skip("this machine has no IPv6 loopback")
+    assert result.output.startswith(f"http://[::1]:{words[3]} shows poses")
+
+
+def test_it_answers_for_no_other_name(started: list[dict[str, Any]], png: bytes):
+    from starlette.testclient import TestClient
+
+    words = ["--model", "dots.keras", "--port", str(free_port())]
+    CliRunner().invoke(main, words, catch_exceptions=False)
+    (app,) = (call["app"] for call in started)
+    assert TestClient(app, "http://localhost:8000").post("/pose", content=png).status_code == 200
+    answer = TestClient(app, "http://evil.example:8000").post("/pose", content=png)
+    assert answer.status_code == 403
+    assert "does not answer for host 'evil.example:8000'" in answer.json()["error"]
 
 
 def test_a_port_that_is_taken_is_told(started: list[dict[str, Any]], error_of: Callable[..., str]):

@@ -100,6 +100,10 @@ class NoPictureError(ValueError):
     """Bytes that are of no kind of picture that can be read."""
 
 
+class TooLargeError(ValueError):
+    """A picture of more pixels, or bytes, than are taken."""
+
+
 def read_picture(path: str | Path) -> np.ndarray:
     """A picture from a file, turned as its EXIF data say.
 
@@ -115,18 +119,25 @@ def read_picture(path: str | Path) -> np.ndarray:
     return upright_picture(read_bytes(path), where=str(path))
 
 
-def upright_picture(data: bytes, *, where: str) -> np.ndarray:
+def upright_picture(data: bytes, *, where: str, most_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A picture from a file's bytes, turned as its EXIF data say; (H, W, 3) uint8 RGB.
 
     Raises:
         NoPictureError: If they are no picture.
+        TooLargeError: If it has more than `most_pixels`; they are not decoded.
         ValueError: As `read_picture`.
     """
     image = _open(data, where)
+    width, height = image.size
+    if width * height > most_pixels:
+        raise TooLargeError(
+            f"{where}: picture is {width}×{height} pixels, at most {most_pixels} are taken"
+        )
     _load(image, data, where)
     if corrupt := _corruption(image, data):
         logger.warning(f"{where}: read as far as it can be, its data are damaged ({corrupt})")
-    return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+    ImageOps.exif_transpose(image, in_place=True)  # where nothing is turned, nothing is copied
+    return np.asarray(_to_rgb(image))
 
 
 def as_picture(image: np.ndarray | Image.Image) -> np.ndarray:
@@ -320,7 +331,7 @@ def _open(data: bytes, where: str) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=openable(data))
     except Image.DecompressionBombError as error:
-        raise ValueError(
+        raise TooLargeError(
             f"{where}: picture is larger than {MAX_PIXELS} pixels ({error})"
         ) from error
     except Image.UnidentifiedImageError as error:
@@ -339,7 +350,8 @@ def _require_size(image: Image.Image, where: str) -> None:
     width, height = image.size
     shortest, longest = sorted((width, height))
     if shortest < MIN_SIDE or longest > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ValueError(
+        kind = ValueError if shortest < MIN_SIDE else TooLargeError
+        raise kind(
             f"{where}: picture is {width}×{height} pixels, each side must be {MIN_SIDE} or more "
             f"and {MAX_SIDE} or less, and the area {MAX_PIXELS} or less"
         )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hourglass.core.boxes import require_overlap
 from hourglass.core.pose import Box
 from hourglass.inference.estimator import PoseEstimator, whole
 from hourglass.media.drawing import ID_COLOURS, MIN_SCORE
-from hourglass.media.pictures import NoPictureError, upright_picture
+from hourglass.media.pictures import NoPictureError, TooLargeError, upright_picture
 from hourglass.media.results import Found, to_json
+from hourglass.web.limits import UploadGate
 from hourglass.web.live import Cameras
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp
 
 PAGE = Path(__file__).resolve().parent / "page" / "index.html"
 SCRIPTS = ("skeleton.js", "space.js", "live.js")
@@ -26,10 +29,28 @@ SCRIPTS = ("skeleton.js", "space.js", "live.js")
 LARGEST_UPLOAD = 25 * 2**20
 """Bytes of a picture that are taken: more than cameras write."""
 
-NOT_HERE, TOO_LARGE, NO_PICTURE, UNUSABLE = 404, 413, 415, 422
+LARGEST_PICTURE = 51_000_000
+"""Pixels of a picture that are decoded: as many as phones write unless they are asked for more."""
+
+LOOKED_AT_ONCE = 2
+"""Pictures that are decoded and run at a time: one is read while the network sees another."""
+
+UPLOAD_SECONDS = 60
+"""For which one upload may last: who sends more slowly would keep others out."""
+
+NOT_HERE, UNUSABLE = 404, 422
 """HTTP's answers to what cannot be looked at."""
 
-UNNAMED = "picture"
+
+class TooSlowError(ValueError):
+    """An upload that did not end in time."""
+
+
+REFUSALS = ((TooSlowError, 408), (TooLargeError, 413), (NoPictureError, 415))
+"""Answers that say more than `UNUSABLE`."""
+
+UNNAMED, JOINTS = "picture", "joints"
+"""How what was sent is called in errors if it has no name."""
 
 
 def find_pose(data: bytes, estimator: PoseEstimator, *, name: str, box: Box | None = None) -> Found:
@@ -37,22 +58,24 @@ def find_pose(data: bytes, estimator: PoseEstimator, *, name: str, box: Box | No
 
     Raises:
         NoPictureError: If they are no picture.
+        TooLargeError: If it has more than `LARGEST_PICTURE` pixels; they are not decoded.
         ValueError: If the picture is damaged or of a size outside the limits, or the box is none.
     """
     if not data:
         raise ValueError(f"{name}: picture is empty (0 bytes)")
-    picture = upright_picture(data, where=name)
+    picture = upright_picture(data, where=name, most_pixels=LARGEST_PICTURE)
     height, width = picture.shape[:2]
     if box:
         require_overlap(box, width=width, height=height, where=name)
     return Found(name, width, height, estimator.poses([picture], [box or whole(picture)]))
 
 
-def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None) -> Starlette:
+def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None) -> ASGIApp:
     """The web application: `GET /`, `GET /skeleton`, and `POST /pose` of a picture's bytes.
 
     Over the WebSocket `/live` come a camera's pictures (`web.live`). With `lift` also
-    `POST /space`, of the text that `/pose` answered.
+    `POST /space`, of the text that `/pose` answered. A bounded number of uploads is held in memory,
+    and of pictures decoded, at a time; more uploads are answered 503.
 
     Args:
         estimator: The network, which requests run in turn.
@@ -60,12 +83,22 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
             `ValueError`.
     """
     from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
     from starlette.responses import HTMLResponse, JSONResponse, Response
     from starlette.routing import Route, WebSocketRoute
 
-    def refusal(status: int, told: str) -> Response:
-        return JSONResponse({"error": told}, status_code=status)
+    # Few threads of its own: each keeps some of the memory that its largest picture took.
+    workers = ThreadPoolExecutor(LOOKED_AT_ONCE, "look")
+
+    def look(data: bytes, name: str, box: Box | None) -> str:
+        return to_json([find_pose(data, estimator, name=name, box=box)])
+
+    async def run(work: Callable[..., str], *arguments: Any) -> Response:
+        text = await asyncio.get_running_loop().run_in_executor(workers, work, *arguments)
+        return Response(text, media_type="application/json")
+
+    def refusal(error: ValueError) -> Response:
+        status = next((one for kind, one in REFUSALS if isinstance(error, kind)), UNUSABLE)
+        return JSONResponse({"error": str(error)}, status_code=status)
 
     async def page(request: Request) -> Response:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"))
@@ -84,31 +117,25 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
 
     async def pose(request: Request) -> Response:
         name = request.query_params.get("name") or UNNAMED
-        data = await _body(request)
-        if data is None:
-            return refusal(TOO_LARGE, f"{name}: larger than {LARGEST_UPLOAD // 2**20} MB")
         try:
+            data = await _body(request, name)
             box = _box(request.query_params.get("box"))
-            found = await run_in_threadpool(find_pose, data, estimator, name=name, box=box)
-        except NoPictureError as error:
-            return refusal(NO_PICTURE, str(error))
+            return await run(look, data, name, box)
         except ValueError as error:
-            return refusal(UNUSABLE, str(error))
-        return Response(to_json([found]), media_type="application/json")
+            return refusal(error)
 
     async def script(request: Request) -> Response:
         path = PAGE.with_name(request.url.path.lstrip("/"))
         return Response(path.read_text(encoding="utf-8"), media_type="text/javascript")
 
     async def space(request: Request) -> Response:
-        data = await _body(request)
-        if lift is None or data is None:
-            return refusal(NOT_HERE if lift is None else TOO_LARGE, "joints cannot be lifted")
+        if lift is None:
+            return JSONResponse({"error": "joints cannot be lifted"}, status_code=NOT_HERE)
         try:
-            text = await run_in_threadpool(lift, data.decode("utf-8", "replace"))
+            data = await _body(request, JOINTS)
+            return await run(lift, data.decode("utf-8", "replace"))
         except ValueError as error:
-            return refusal(UNUSABLE, str(error))
-        return Response(text, media_type="application/json")
+            return refusal(error)
 
     routes = [
         Route("/", page),
@@ -118,16 +145,29 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
         Route("/pose", pose, methods=["POST"]),
         WebSocketRoute("/live", Cameras(estimator).serve),
     ]
-    return Starlette(routes=routes)
+    return UploadGate(Starlette(routes=routes))
 
 
-async def _body(request: Request) -> bytes | None:
-    """The request's bytes, or None as soon as they are too many, whatever its header says."""
+async def _body(request: Request, name: str) -> bytes:
+    """The request's bytes.
+
+    Raises:
+        TooLargeError: As soon as they are too many, whatever the request's header says.
+        TooSlowError: If they take too long.
+    """
+    try:
+        return await asyncio.wait_for(_gathered(request, name), UPLOAD_SECONDS)
+    except asyncio.TimeoutError as error:
+        told = f"{name}: the upload took longer than {UPLOAD_SECONDS} s"
+        raise TooSlowError(told) from error
+
+
+async def _gathered(request: Request, name: str) -> bytes:
     data = bytearray()
     async for chunk in request.stream():
         data += chunk
         if len(data) > LARGEST_UPLOAD:
-            return None
+            raise TooLargeError(f"{name}: larger than {LARGEST_UPLOAD // 2**20} MB")
     return bytes(data)
 
 
