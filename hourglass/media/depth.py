@@ -7,6 +7,9 @@ import numpy as np
 BIT_DEPTHS = (8, 10, 12, 14, 16, 24, 31, 32)
 """Of pictures whose pixels are numbers: the first that holds the largest says what white is."""
 
+ROWS_AT_ONCE = 256
+"""Rows that are computed as float64 at a time: of a large picture all would be gigabytes."""
+
 
 def to_8_bits(values: np.ndarray) -> np.ndarray:
     """Brightness of a picture whose pixels are numbers of any kind, where Pillow would cut off.
@@ -20,7 +23,7 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) uint8.
     """
-    values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     lowest, highest = min(0.0, float(values.min())), float(values.max())
     if lowest < 0 or highest >= 2 ** BIT_DEPTHS[-1]:
         white = (highest - lowest) or 1.0
@@ -28,4 +31,8 @@ def to_8_bits(values: np.ndarray) -> np.ndarray:
         white = 1.0
     else:
         white = 2.0 ** next(bits for bits in BIT_DEPTHS if highest < 2**bits) - 1
-    return np.round((values - lowest) * (255 / white)).astype(np.uint8)
+    shown = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        shown[rows] = np.round((values[rows].astype(np.float64) - lowest) * (255 / white))
+    return shown
