@@ -116,14 +116,14 @@ def main(
         how: dict[str, Any] = {"drawn": drawn, "look": Look(parts, min_score), "take": take}
         done, failures = predict_pictures(pictures, estimator, locate, **how)
         how |= {"every": every, "smooth": smooth, "show": show, "detects": detect}
-        frames, failed = predict_films(films, estimator, locate, **how)
+        filmed = predict_films(films, estimator, locate, **how)
     for found in shown:
         click.echo(format_pose(found, drawn[pictures[0]]))
     told = [f"{done} of {len(pictures)} pictures"] if pictures else []
-    told += [f"{frames} frames of {len(films)} films"] if films else []
+    told += [f"{filmed.frames} frames of {len(films)} films"] if films else []
     where = f", drawn in {output}" if any(drawn.values()) else ""
     click.echo(f"{' and '.join(told)} done{where}, model {model}")
-    fail_with([*failures, *failed])
+    fail_with([*failures, *filmed.failures])
 
 
 if __name__ == "__main__":

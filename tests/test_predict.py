@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import json
+import shutil
 import struct
 import threading
 import time
@@ -29,7 +30,7 @@ from hourglass.inference.canvas import Canvas
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator
 from hourglass.inference.locating import locator
 from hourglass.inference.look import DRAWINGS, Look
-from hourglass.inference.passes import predict_film, predict_pictures
+from hourglass.inference.passes import Pass, predict_film, predict_pictures
 from hourglass.inference.pipeline import AHEAD, whole_picture
 from hourglass.media.drawing import draw_heatmap, draw_pose
 from hourglass.media.film_writer import KINDS, FilmWriter
@@ -1121,8 +1122,9 @@ def test_a_bad_film_is_told_and_everything_else_done(
 def test_what_was_seen_until_an_interruption_is_kept(
     film: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, where: str
 ):
-    # A camera is ended by Ctrl-C, at any moment.
+    # At any moment; and nothing else begins.
     film()
+    shutil.copy("film.mp4", "next.mp4")
     owner, name = {"poses": (PoseEstimator, "poses"), "draw": (Canvas, "draw")}[where]
     original, calls = getattr(owner, name), []
 
@@ -1133,17 +1135,43 @@ def test_what_was_seen_until_an_interruption_is_kept(
         return original(*arguments)
 
     monkeypatch.setattr(owner, name, interrupted)
-    result = CliRunner().invoke(main, ["film.mp4", *MODEL, "--json", "joints.json"])
-    assert result.exit_code == 0, result.output
+    words = ["film.mp4", "next.mp4", *MODEL, "--json", "joints.json"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1, result.output
     kept = len(read_json())
+    told = f"Error: film.mp4: interrupted after {kept} frames, which are kept"
+    assert result.output.splitlines()[-2:] == [told, "not looked at: next.mp4"]
+    assert f"{kept} frames of 2 films done" in result.output
+    assert {one["image"] for one in read_json()} == {"film.mp4"}
+    assert not Path("predictions/next_pose.mp4").exists()
     assert 3 <= kept < FRAMES
     assert len(list(Film(Path("predictions/film_pose.mp4")))) in (kept, kept - 1)
+
+
+def test_ctrl_c_is_how_a_camera_ends(
+    film: Callable[..., Any],
+    dot_finder: Runtime,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    film()
+    camera = Film(Path("film.mp4"))
+    camera.live = True
+    monkeypatch.setattr("hourglass.inference.passes.open_film", lambda source, every: camera)
+
+    def end(found: Found) -> None:
+        raise KeyboardInterrupt
+
+    how: dict[str, Any] = {"drawn": None, "look": Look(), "take": end}
+    done = predict_film(0, PoseEstimator(dot_finder), whole_picture, **how)
+    assert done == Pass(0, [], interrupted=True)
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_a_film_in_a_program(film: Callable[..., Any], dot_finder: Runtime):
     film()
     found: list[Found] = []
-    done, failures = predict_film(
+    done = predict_film(
         Path("film.mp4"),
         PoseEstimator(dot_finder),
         whole_picture,
@@ -1151,9 +1179,8 @@ def test_a_film_in_a_program(film: Callable[..., Any], dot_finder: Runtime):
         look=Look(),
         take=found.append,
     )
-    assert done == len(found)
+    assert done == Pass(len(found), [])
     assert [one.frame for one in found] == list(range(FRAMES))
-    assert failures == []
     assert files_in(".") == ["film.mp4"]
 
 
@@ -1164,7 +1191,7 @@ def test_a_damaged_films_frames_are_kept_and_its_end_is_told(
     whole_film = Path("film.mp4").read_bytes()
     Path("film.mp4").write_bytes(whole_film[: len(whole_film) * 3 // 4])
     found: list[Found] = []
-    done, failures = predict_film(
+    done = predict_film(
         Path("film.mp4"),
         PoseEstimator(dot_finder),
         whole_picture,
@@ -1172,9 +1199,9 @@ def test_a_damaged_films_frames_are_kept_and_its_end_is_told(
         look=Look(),
         take=found.append,
     )
-    assert done == len(found)
+    told = f"film.mp4: film is damaged, it ends after {len(found)} of {FRAMES} frames"
+    assert done == Pass(len(found), [told])
     assert 0 < len(found) < FRAMES
-    assert failures == [f"film.mp4: film is damaged, it ends after {len(found)} of {FRAMES} frames"]
 
 
 class Screen:

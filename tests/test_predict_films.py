@@ -135,10 +135,11 @@ def test_an_interruption_keeps_everything_so_far():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     told, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, told
+    assert process.returncode == 1, told
     kept = lines.read_text().count("\n")
     assert 20 < kept < 1500
     assert f"{kept} frames of 1 films done" in told
+    assert f"Error: long.mp4: interrupted after {kept} frames, which are kept" in told
     assert len(Path("o.csv").read_text().splitlines()) == kept + 1
     assert abs(len(list(Film(Path("out.mp4")))) - kept) <= 1
     assert not list(Path().glob(".*"))

@@ -33,14 +33,12 @@ class Canvas:
     def __init__(
         self, film: Reader, drawn: Path | None, look: Look, estimator: PoseEstimator, *, show: bool
     ) -> None:
-        self._look, self._estimator = look, estimator
+        self._source, self._look, self._estimator = film, look, estimator
         self._stack = ExitStack()
         self._film: FilmWriter | None = None
         self._window: Window | None = None
         if drawn:
-            self._film = FilmWriter(
-                drawn, rate=film.rate, sound=film.sound, pixel_aspect=film.pixel_aspect
-            )
+            self._film = FilmWriter(drawn, rate=film.rate, sound=film.sound)
         if show:
             self._window = Window()
         self._writer = Writer(threads=1)
@@ -76,6 +74,7 @@ class Canvas:
         if self._film:
             if picture is None:
                 picture = self._look.draw(seen.picture, seen.poses, self._estimator)
+            self._film.pixel_aspect = self._source.pixel_aspect
             self._film.write(picture, seen.frame.time if seen.frame else None)
 
     def _refuse_failures(self) -> None:

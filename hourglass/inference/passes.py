@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,22 @@ from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
 from hourglass.media.results import Found
 from hourglass.media.video import open_film
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass over films.
+
+    Attributes:
+        frames: How many are done.
+        failures: A line for each failure.
+        interrupted: Whether Ctrl-C ended it.
+    """
+
+    frames: int
+    failures: list[str]
+    interrupted: bool = False
+
 
 Take = Callable[[Found], object]
 """Gets what was found in a picture or frame, as soon as it is."""
@@ -82,8 +99,10 @@ def predict_films(
     look: Look,
     take: Take,
     **choices: Any,
-) -> tuple[int, list[str]]:
+) -> Pass:
     """`predict_film` of film after film; what fails is told, and the others are done.
+
+    Ctrl-C ends them all: the film that is looked at, and those that are still to come.
 
     Args:
         sources: The films' files, cameras' numbers, or streams' addresses.
@@ -95,19 +114,26 @@ def predict_films(
         **choices: As `predict_film`'s.
 
     Returns:
-        How many frames are done, and a line for each failure.
+        What was done, of all films together.
     """
     done, failures = 0, []
-    for source in sources:
+    for number, source in enumerate(sources, start=1):
         try:
-            frames, failed = predict_film(
+            film = predict_film(
                 source, estimator, locate, drawn=drawn[source], look=look, take=take, **choices
             )
-            done += frames
-            failures += failed
+            done += film.frames
+            failures += film.failures
+            if film.interrupted:
+                return Pass(done, failures + not_begun(sources[number:]), interrupted=True)
         except ValueError as error:
             failures.append(str(error))
-    return done, failures
+    return Pass(done, failures)
+
+
+def not_begun(sources: Sequence[Source]) -> list[str]:
+    """A line that says which films were not looked at after Ctrl-C, if there are any."""
+    return [f"not looked at: {', '.join(map(str, sources))}"] if sources else []
 
 
 def predict_film(
@@ -123,7 +149,7 @@ def predict_film(
     follow: bool = True,
     smooth: bool = False,
     show: bool = False,
-) -> tuple[int, list[str]]:
+) -> Pass:
     """Finds the people in a film, frame by frame, and writes it with their skeletons.
 
     Args:
@@ -140,14 +166,15 @@ def predict_film(
         show: Show the film in a window while it is made; Q or Escape ends it.
 
     Returns:
-        How many frames are done, and a line if the film ended in a failure after them.
+        What was done; a failure after some frames is a line. A camera's end is Ctrl-C: of anything
+        else, it is told as one.
 
     Raises:
         ValueError: If the film cannot be opened, not one frame can be looked at, the film cannot be
             written, or there is no window to show it in.
     """
     film = open_film(source, every=every)
-    done, failures = 0, []
+    done, failures, interrupted = 0, [], False
     with ExitStack() as stack:
         canvas = stack.enter_context(Canvas(film, drawn, look, estimator, show=show))
         progress = stack.enter_context(
@@ -170,10 +197,13 @@ def predict_film(
                     break
                 progress.advance()
         except KeyboardInterrupt:
-            # A camera has no end but Ctrl-C; what was seen until then is kept.
-            click.echo("interrupted", err=True)
+            interrupted = True
+            if film.live:
+                click.echo("interrupted", err=True)
+            else:
+                failures.append(f"{film.name}: interrupted after {done} frames, which are kept")
         except ValueError as error:
             if not done:
                 raise
             failures.append(str(error))
-    return done, failures
+    return Pass(done, failures, interrupted)

@@ -77,7 +77,7 @@ class FilmWriter:
         path: The file; its ending says which kind.
         rate: Frames per second, of frames that come without a time.
         sound: The film whose sound goes along; None for silence.
-        pixel_aspect: Width of a pixel over its height.
+        pixel_aspect: Width of a pixel over its height; may be set until the first frame comes.
 
     Raises:
         ValueError: If the ending is none that can be written.
@@ -91,7 +91,7 @@ class FilmWriter:
         sound: Path | str | None = None,
         pixel_aspect: float = 1.0,
     ) -> None:
-        self.path, self._rate, self._aspect = path, rate, pixel_aspect
+        self.path, self.pixel_aspect, self._rate = path, pixel_aspect, rate
         if path.suffix.lower() not in KINDS:
             raise ValueError(
                 f"{path}: films are written as {', '.join(KINDS)}, not {path.suffix or 'this'}"
@@ -214,7 +214,8 @@ class FilmWriter:
             self._palette = _palette_graph(*self._size)
             return
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.sample_aspect_ratio = Fraction(self._aspect).limit_denominator(1000)
+        aspect = Fraction(self.pixel_aspect).limit_denominator(1000)
+        stream.codec_context.sample_aspect_ratio = aspect
         stream.codec_context.color_primaries = BT709
         stream.codec_context.color_trc = BT709
         stream.codec_context.colorspace = BT709

@@ -67,7 +67,8 @@ class Reader(ABC):
         name: What messages call it.
         live: Whether it goes on by itself, so that frames must not wait.
         sound: What `media.film_writer` can copy its sound from, or None.
-        pixel_aspect: Width of a pixel over its height, which is 1 but in films of old formats.
+        pixel_aspect: Width of a pixel over its height, which is 1 but in films of old formats. It
+            is right once the first frame is there, which says whether it is turned.
     """
 
     name: str
@@ -187,7 +188,7 @@ class Film(Reader):
             raise ValueError(f"{self.name}: has been read already")
         number = 0
         start: float | None = None
-        seconds, step = 0.0, 1 / self._source_rate()
+        seconds, step, aspect = 0.0, 1 / self._source_rate(), self.pixel_aspect
         try:
             for decoded in self._decoded():
                 if decoded is not None:
@@ -196,6 +197,7 @@ class Film(Reader):
                     else:
                         start = decoded.time if start is None else start
                         seconds = decoded.time - start
+                    self.pixel_aspect = 1 / aspect if _quarters(decoded) % 2 else aspect
                     if self._takes(number):
                         yield Frame(_upright(decoded), number, seconds)
                 number += 1
@@ -270,8 +272,13 @@ def _reason(error: av.error.FFmpegError) -> str:
 def _upright(frame: av.VideoFrame) -> np.ndarray:
     """A frame's pixels (H, W, 3) uint8 RGB, turned as its note says, in quarters."""
     picture = frame.to_ndarray(format="rgb24", threads=0)
-    quarters = round(frame.rotation / 90)
+    quarters = _quarters(frame)
     return np.ascontiguousarray(np.rot90(picture, quarters)) if quarters % 4 else picture
+
+
+def _quarters(frame: av.VideoFrame) -> int:
+    """By how many quarters a frame is to be turned."""
+    return round(frame.rotation / 90)
 
 
 class MovingPicture(Reader):

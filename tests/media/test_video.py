@@ -207,6 +207,7 @@ def write_film(path: Path, pictures: list[np.ndarray], times: list[float], **cho
         stream.pix_fmt = pixels
         base = Fraction(1, choices.get("ticks", 25))
         stream.codec_context.time_base = base
+        stream.codec_context.sample_aspect_ratio = choices.get("aspect", Fraction(1))
         if choices.get("rotation"):
             stream.set_display_rotation(choices["rotation"])
         for picture, time in zip(pictures, times, strict=True):
@@ -253,6 +254,18 @@ def test_a_phones_film_is_turned_once(tmp_path: Path, degrees: int):
             writer.write(frame.picture, frame.time)
     for frame in Film(tmp_path / "again.mp4"):
         assert np.abs(frame.picture.astype(int) - corner).mean() < 6
+
+
+@pytest.mark.parametrize(("degrees", "aspect"), [(0, 1.6), (90, 0.625), (180, 1.6), (270, 0.625)])
+def test_pixels_that_are_no_squares_are_turned_with_their_film(
+    tmp_path: Path, degrees: int, aspect: float
+):
+    path = tmp_path / "old.mp4"
+    pictures = [grey(number) for number in range(3)]
+    write_film(path, pictures, [0, 0.04, 0.08], rotation=degrees, aspect=Fraction(8, 5))
+    film = Film(path)
+    next(iter(film))
+    assert film.pixel_aspect == pytest.approx(aspect)
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".gif", "GIF"), (".webp", "WEBP"), (".png", "PNG")])
