@@ -45,7 +45,13 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
 @click.option(
     "--weights",
     type=PATH,
-    help="Model file to start from, of the same preset; its crops may have another size.",
+    help="Model file to start from, of the same preset, whose crops may have another size; of "
+    "another network with the same encoder, the encoder is taken.",
+)
+@click.option(
+    "--teacher",
+    type=PATH,
+    help="Model file whose heatmaps are learnt from besides the labels (distillation).",
 )
 @click.option("--input-size", type=int, help="Side of the crops, px. [default: the preset's]")
 @click.option("--epochs", type=int, help="Passes over the people. [default: the preset's]")
@@ -58,7 +64,7 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
 @click.option(
     "--schedule",
     type=click.Choice(SCHEDULES),
-    help="cosine: to 0 after a warm-up; plateau: ÷10 after 10 epochs without a better "
+    help="cosine: to 0 after a warm-up; plateau: lower after some epochs without a better "
     "validation score. [default: the preset's]",
 )
 @click.option("--warmup-epochs", type=float, help="Epochs of warm-up. [default: the preset's]")
@@ -81,6 +87,7 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
     help="Any other choice, such as augment.rotation=20; may be given several times. The sections "
     f"are {', '.join(SECTIONS)}; a run's config.json has all fields.",
 )
+@click.option("--summary", is_flag=True, help="Print the network's layers, and do not train.")
 @command
 def main(
     data: str,
@@ -90,7 +97,9 @@ def main(
     models: Path,
     logs: Path,
     weights: Path | None,
+    teacher: Path | None,
     settings: tuple[str, ...],
+    summary: bool,
     **options: Any,
 ) -> None:
     """Trains a stacked hourglass on the shards that `hourglass.build` made."""
@@ -99,13 +108,28 @@ def main(
     run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
     config = chosen_config(name, folder, resume, given_choices(options, settings))
+    if summary:
+        with quiet_stderr():
+            from hourglass.networks.hourglass import build_network
+            from hourglass.networks.summary import layer_table
+
+            table = layer_table(build_network(config.network))
+        click.echo(table)
+        return
     with quiet_stderr():
         from hourglass.training.devices import find_devices
         from hourglass.training.run import train
 
         devices = find_devices()
     done = train(
-        config, data, folder=folder, board=board, resume=resume, weights=weights, devices=devices
+        config,
+        data,
+        folder=folder,
+        board=board,
+        resume=resume,
+        weights=weights,
+        teacher=teacher,
+        devices=devices,
     )
     click.echo(
         f"{done.state.epoch} epochs done, {done.seconds:.0f} s; best {done.score} "

@@ -479,6 +479,30 @@ def test_folders_of_which_only_some_have_a_share_are_refused(error_of: Callable[
     )
 
 
+def test_a_run_learns_from_a_teacher_and_needs_it_again(
+    micro_run: Run, shards: Path, tmp_path: Path
+):
+    folder = tmp_path / "student"
+    teacher = micro_run.folder / "last.keras"
+    run = train(change(NANO, epochs=1), shards, folder=folder, teacher=teacher)
+    assert run.state.epoch == 1
+    stored = from_json((folder / "config.json").read_text(encoding="utf-8"), where="it")
+    assert stored.train.teacher_share == 0.5
+    with pytest.raises(ValueError, match=r"teacher_share is 0\.5: .* which --teacher must name"):
+        train(change(stored, epochs=2), shards, folder=folder, resume=True)
+
+
+def test_the_layers_are_told_without_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["--preset", "tiny", "--summary"])
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].split() == ["layer", "kind", "output", "parameters", "MB"]
+    assert lines[-1].startswith("all ")
+    assert "heatmaps_1" in lines[-2]
+    assert not list(tmp_path.iterdir())
+
+
 def test_too_few_people_are_told(
     shards: Path, arguments: Callable[[Path], list[str]], error_of: Callable[..., str]
 ):
@@ -579,7 +603,7 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output
     expected: dict[str, Any] = {"folder": Path("models/hg4"), "board": Path("logs/hg4")}
-    expected |= {"resume": False, "weights": None}
+    expected |= {"resume": False, "weights": None, "teacher": None}
     assert asked[-1] == (preset("hg4"), "tfrecords", expected)
     assert result.stdout.splitlines() == [
         "4 epochs done, 12 s; best PCKh@0.5 61.2 after epoch 3",
@@ -599,7 +623,7 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
         "seed": 77,
     }
     words = ["--preset", "small", "--run", "r", "--models", "m", "--logs", "l", "--data", "d"]
-    words += ["--weights", "w.keras", "--input-size", "192"]
+    words += ["--weights", "w.keras", "--teacher", "t.keras", "--input-size", "192"]
     words += [
         word
         for name, value in options.items()
@@ -607,7 +631,7 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     ]
     CliRunner().invoke(main, words, catch_exceptions=False)
     expected = {"folder": Path("m/r"), "board": Path("l/r")}
-    expected |= {"resume": False, "weights": Path("w.keras")}
+    expected |= {"resume": False, "weights": Path("w.keras"), "teacher": Path("t.keras")}
     config = change(preset("small"), **options)
     network = dataclasses.replace(config.network, input_size=192)
     assert asked[-1] == (dataclasses.replace(config, network=network), "d", expected)

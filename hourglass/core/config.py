@@ -21,11 +21,16 @@ FILE = "config.json"
 STRIDE = 4
 """Input pixels per heatmap cell: the stem halves the picture twice (Newell et al., ECCV 2016)."""
 
-ENCODER_HALVINGS = 3
-"""Times a pretrained encoder halves its features after the stride: it ends at stride 32."""
+ENCODER_STAGES = 7
+"""Stages of a whole pretrained encoder."""
+
+ENCODER_HALVINGS = {4: 2, 5: 2, 6: 3, 7: 3}
+"""Times an encoder of so many stages halves its features after the stride: it ends at stride 16 or
+32."""
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("cosine", "plateau")
+ARCHITECTURES = ("hourglass", "unet")
 ENCODERS = ("none", "lite0", "lite1", "lite2")
 LOSSES = ("mse", "iou")
 REFINEMENTS = ("quarter", "dark", "none")
@@ -70,13 +75,16 @@ class NetworkConfig:
 
     Attributes:
         stacks: Number of hourglasses.
-        channels: Width of every hourglass, a multiple of 4.
-        depth: Times an hourglass halves its picture on the way down.
-        input_size: Side of the square input, px; a multiple of 4 · 2^depth, and of 32 with an
-            encoder.
+        channels: Width of every hourglass, a multiple of 4; of a U-Net at the heatmaps' size.
+        depth: Times an hourglass halves its picture on the way down, where that is its own.
+        input_size: Side of the square input, px; a multiple of 4 · 2^depth, and of an encoder's
+            last stride.
         joints: Number of heatmaps.
         encoder: The first hourglass's way down: `none` for its own, or an EfficientNet-Lite
-            pretrained on ImageNet, which halves the heatmaps' size 3 times.
+            pretrained on ImageNet.
+        encoder_stages: Stages of the encoder that are kept: the last of 7 end at stride 32, of 5 or
+            4 at stride 16.
+        architecture: `hourglass`, or a `unet` (one stack, no encoder).
     """
 
     stacks: int = 4
@@ -85,17 +93,27 @@ class NetworkConfig:
     input_size: int = 256
     joints: int = 16
     encoder: str = "none"
+    encoder_stages: int = ENCODER_STAGES
+    architecture: str = "hourglass"
 
     def __post_init__(self) -> None:
         _require_types(self)
+        allowed = f"one of {ARCHITECTURES}"
+        _require(self.architecture in ARCHITECTURES, self, "architecture", allowed)
+        if self.architecture == "unet":
+            _require(self.stacks == 1, self, "stacks", "1 in a unet")
+            _require(self.encoder == "none", self, "encoder", "none in a unet")
         _require(self.stacks >= 1, self, "stacks", "1 or more")
         _require(self.channels >= 4 and self.channels % 4 == 0, self, "channels", "a multiple of 4")
         _require(self.depth >= 1, self, "depth", "1 or more")
         _require(self.joints >= 1, self, "joints", "1 or more")
         _require(self.encoder in ENCODERS, self, "encoder", f"one of {ENCODERS}")
+        stages = tuple(ENCODER_HALVINGS)
+        _require(self.encoder_stages in stages, self, "encoder_stages", f"one of {stages}")
         step, reason = STRIDE * 2**self.depth, f"stride {STRIDE} times 2^depth"
-        if self.encoder != "none" and self.depth < ENCODER_HALVINGS:
-            step, reason = STRIDE * 2**ENCODER_HALVINGS, "the encoder's last stride"
+        halvings = ENCODER_HALVINGS[self.encoder_stages]
+        if self.encoder != "none" and (self.stacks == 1 or self.depth < halvings):
+            step, reason = STRIDE * 2**halvings, "the encoder's last stride"
         _require(
             self.input_size >= step and self.input_size % step == 0,
             self,
@@ -217,8 +235,8 @@ class TrainConfig:
         batch_size: People per step, over all devices together.
         learning_rate: Adam's highest learning rate.
         schedule: `cosine` (to 0, after the warm-up) or `plateau` (multiplied by `plateau_factor`
-            after 10 epochs in which the validation score did not improve).
-        plateau_factor: See `schedule`.
+            after `plateau_epochs` in which the validation score did not improve).
+        plateau_factor, plateau_epochs: See `schedule`.
         warmup_epochs: Epochs over which the cosine schedule's learning rate rises from 0.
         encoder_rate: The pretrained encoder's learning rate, as a share of the others'.
         frozen_statistics: Keep the encoder's BatchNorm statistics of its pretraining.
@@ -227,6 +245,7 @@ class TrainConfig:
             lower: averages reach over a tenth of the run's steps at most.
         loss: `mse`, foreground-weighted, or `iou`, the overlap of target and prediction.
         foreground_weight: What is added to the loss's weight of 1 where the target is foreground.
+        teacher_share: A teacher's part in the targets; 0 without a teacher.
         precision: A Keras dtype policy, or `auto`: bfloat16 where the device computes in it.
         xla: Compile the step with XLA: `auto` (on GPUs), `on` or `off`.
         seed: Seed of the weights, the order and the augmentation.
@@ -237,12 +256,14 @@ class TrainConfig:
     learning_rate: float = 1e-3
     schedule: str = "cosine"
     plateau_factor: float = 0.1
+    plateau_epochs: int = 10
     warmup_epochs: float = 1.0
     encoder_rate: float = 1.0
     frozen_statistics: bool = False
     averaging: float = 0.0
     loss: str = "mse"
     foreground_weight: float = 81.0
+    teacher_share: float = 0.0
     precision: str = "auto"
     xla: str = "auto"
     seed: int = 0
@@ -254,11 +275,13 @@ class TrainConfig:
         _require(self.learning_rate > 0, self, "learning_rate", "above 0")
         _require(self.schedule in SCHEDULES, self, "schedule", f"one of {SCHEDULES}")
         _require(0 < self.plateau_factor < 1, self, "plateau_factor", "above 0 and below 1")
+        _require(self.plateau_epochs >= 1, self, "plateau_epochs", "1 or more")
         _require(self.warmup_epochs >= 0, self, "warmup_epochs", "0 or more")
         _require(self.encoder_rate >= 0, self, "encoder_rate", "0 or more")
         _require(0 <= self.averaging < 1, self, "averaging", "at least 0 and below 1")
         _require(self.loss in LOSSES, self, "loss", f"one of {LOSSES}")
         _require(self.foreground_weight >= 0, self, "foreground_weight", "0 or more")
+        _require(0 <= self.teacher_share <= 1, self, "teacher_share", "0 to 1")
         _require(self.precision in PRECISIONS, self, "precision", f"one of {PRECISIONS}")
         _require(self.xla in ("auto", "on", "off"), self, "xla", "auto, on or off")
         _require(0 <= self.seed < 2**31, self, "seed", "0 to 2147483647")
@@ -382,6 +405,23 @@ def parse_choice(name: str, text: str) -> Any:
         raise ValueError(f"{name} is {text!r}, it must be {_KINDS[kind][1]}") from error
 
 
+_PHOTOGRAPHS = DataConfig(sigma=1.5, refine="dark")
+_EVERY_AUGMENTATION = AugmentConfig(
+    scale=0.35,
+    rotation=40.0,
+    shift=0.06,
+    cutout=0.3,
+    paste=0.2,
+    half_body=0.3,
+    style=0.2,
+    grey=0.1,
+    blur=0.15,
+    jpeg=0.1,
+)
+_AVERAGED = TrainConfig(
+    epochs=60, batch_size=32, learning_rate=2e-3, averaging=0.998, foreground_weight=9.0
+)
+
 PRESETS: dict[str, Config] = {
     "hg1": Config(NetworkConfig(stacks=1)),
     "hg2": Config(NetworkConfig(stacks=2)),
@@ -393,21 +433,37 @@ PRESETS: dict[str, Config] = {
     ),
     "lite": Config(
         NetworkConfig(stacks=1, channels=112, depth=3, input_size=224, encoder="lite0"),
-        data=DataConfig(sigma=1.5, refine="dark"),
-        augment=AugmentConfig(
-            scale=0.35,
-            rotation=40.0,
-            shift=0.06,
-            cutout=0.3,
-            paste=0.2,
-            half_body=0.3,
-            style=0.2,
-            grey=0.1,
-            blur=0.15,
-            jpeg=0.1,
+        data=_PHOTOGRAPHS,
+        augment=_EVERY_AUGMENTATION,
+        train=_AVERAGED,
+    ),
+    "nano": Config(
+        NetworkConfig(
+            stacks=1, channels=96, depth=2, input_size=192, encoder="lite0", encoder_stages=5
         ),
+        data=_PHOTOGRAPHS,
+        augment=_EVERY_AUGMENTATION,
+        train=_AVERAGED,
+    ),
+    "pico": Config(
+        NetworkConfig(
+            stacks=1, channels=64, depth=2, input_size=160, encoder="lite0", encoder_stages=4
+        ),
+        data=_PHOTOGRAPHS,
+        augment=_EVERY_AUGMENTATION,
+        train=_AVERAGED,
+    ),
+    "unet": Config(
+        NetworkConfig(architecture="unet", stacks=1, channels=32, depth=3, input_size=192),
+        data=_PHOTOGRAPHS,
+        augment=_EVERY_AUGMENTATION,
         train=TrainConfig(
-            epochs=60, batch_size=32, learning_rate=2e-3, averaging=0.998, foreground_weight=9.0
+            epochs=60,
+            batch_size=32,
+            schedule="plateau",
+            plateau_factor=0.5,
+            plateau_epochs=5,
+            loss="iou",
         ),
     ),
     "tiny": Config(
@@ -420,7 +476,8 @@ PRESETS: dict[str, Config] = {
         train=TrainConfig(epochs=12, batch_size=16, learning_rate=2e-3),
     ),
 }
-"""Named configurations: the paper's networks, `small` for training on CPUs, `tiny` for demos."""
+"""Named configurations: the paper's networks, `small` for training on CPUs, `lite` for everyday
+use, `nano` and `pico` for browsers and phones, `unet` for comparison, `tiny` for demos."""
 
 
 def preset(name: str) -> Config:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+TargetChange = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From a batch's crops, heatmaps and weights to its new heatmaps and weights."""
+
 
 def steps_per_epoch(people: int, batch_size: int, pattern: str) -> int:
     """Whole batches in an epoch.

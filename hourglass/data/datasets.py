@@ -16,7 +16,7 @@ from hourglass.core.config import Config
 from hourglass.core.geometry import MAX_REDUCTION, crop_side, sample_in_one_thread
 from hourglass.core.person import NOT_LABELLED, Person
 from hourglass.data import crops
-from hourglass.data.batches import InputClock, OwnAugmentation, steps_per_epoch
+from hourglass.data.batches import InputClock, OwnAugmentation, TargetChange, steps_per_epoch
 from hourglass.data.mixture import (
     Pattern,
     describe,
@@ -194,6 +194,7 @@ def training_dataset(
     first_epoch: int = 0,
     clock: InputClock | None = None,
     change: OwnAugmentation | None = None,
+    teacher: TargetChange | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches; what does not fill a batch at an epoch's end is dropped.
 
@@ -208,6 +209,7 @@ def training_dataset(
         first_epoch: The first one's number, when training is resumed.
         clock: Measures the wait for batches.
         change: What a program does to the crops besides.
+        teacher: Changes the targets.
 
     Returns:
         Batches of image (B, S, S, 3) uint8, heatmaps (B, S/4, S/4, J) and weights (B, J) float32.
@@ -239,7 +241,9 @@ def training_dataset(
 
     planned = tf.data.Dataset.range(first_epoch, first_epoch + epochs).flat_map(one_epoch)
     count = steps * epochs
-    dataset = _batches(planned, preprocessor, batch_size=batch_size, count=count, change=change)
+    dataset = _batches(
+        planned, preprocessor, batch_size=batch_size, count=count, change=change, teacher=teacher
+    )
     return _with_options(_watched(dataset, clock) if clock else dataset)
 
 
@@ -376,6 +380,7 @@ def _batches(
     batch_size: int,
     count: int,
     change: OwnAugmentation | None = None,
+    teacher: TargetChange | None = None,
 ) -> tf.data.Dataset:
     """Batches of planned crops, in their order.
 
@@ -385,6 +390,7 @@ def _batches(
         batch_size: People in a batch.
         count: How many batches there are.
         change: What a program does to a batch's crops.
+        teacher: Changes a batch's targets.
     """
     sample_in_one_thread()
     together = next(few for few in range(TOGETHER, 0, -1) if batch_size % few == 0)
@@ -395,6 +401,8 @@ def _batches(
     if change:
         rendered = _changed(rendered, change)
     dataset = rendered.map(preprocessor.draw)
+    if teacher:
+        dataset = _taught(dataset, teacher)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))
     return dataset.prefetch(tf.data.AUTOTUNE)
 
@@ -408,6 +416,22 @@ def _changed(rendered: tf.data.Dataset, change: OwnAugmentation) -> tf.data.Data
         return tf.ensure_shape(changed, image.shape), *labels
 
     return rendered.map(run)
+
+
+def _taught(dataset: tf.data.Dataset, teacher: TargetChange) -> tf.data.Dataset:
+    """Batches whose targets a teacher has changed, in their order, one at a time."""
+
+    def run(image: tf.Tensor, heatmaps: tf.Tensor, weights: tf.Tensor) -> Example:
+        targets, counts = tf.numpy_function(
+            teacher, [image, heatmaps, weights], [tf.float32, tf.float32]
+        )
+        return (
+            image,
+            tf.ensure_shape(targets, heatmaps.shape),
+            tf.ensure_shape(counts, weights.shape),
+        )
+
+    return dataset.map(run)
 
 
 def _with_options(dataset: tf.data.Dataset) -> tf.data.Dataset:

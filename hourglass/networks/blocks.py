@@ -55,6 +55,7 @@ class Blocks:
         return efficientnet_lite(
             images,
             self.config.encoder,
+            stages=self.config.encoder_stages,
             precision=self._dtype,
             frozen_statistics=self._frozen_statistics,
             shifted=self._shifted,
@@ -84,6 +85,21 @@ class Blocks:
 
     def halved(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return halving(shifted=self._shifted, dtype=self._dtype)(x)
+
+    def transposed(self, x: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+        """Doubles the side by a transposed convolution."""
+        start = keras.initializers.HeNormal(seed=self._layer_seed())
+        return layers.Conv2DTranspose(
+            channels,
+            2,
+            strides=2,
+            padding="same",
+            kernel_initializer=start,
+            dtype=self._dtype,
+        )(x)
+
+    def concatenated(self, *terms: keras.KerasTensor) -> keras.KerasTensor:
+        return layers.Concatenate(dtype=self._dtype)(list(terms))
 
     def doubled(self, x: keras.KerasTensor) -> keras.KerasTensor:
         return layers.UpSampling2D(2, interpolation="nearest", dtype=self._dtype)(x)

@@ -37,7 +37,7 @@ DEPTHWISE_PRECISION = "float32"
 sets their pace, and CPUs take their gradient in bfloat16 five times as slowly."""
 
 STRIDES = (4, 8, 16, 32)
-"""Picture px per cell of the features that the encoder returns."""
+"""Picture px per cell of the features that a whole encoder returns."""
 
 STEM_CHANNELS = 32
 CHANNEL_STEP = 8  # widths are multiples of it, which is what devices compute in
@@ -108,8 +108,12 @@ class Block:
     total_stride: int
 
 
-def blocks_of(variant: str) -> tuple[Block, ...]:
+def blocks_of(variant: str, stages: int = len(STAGES)) -> tuple[Block, ...]:
     """The blocks of a variant, in order.
+
+    Args:
+        variant: One of `VARIANTS`.
+        stages: Stages that are kept, from the first.
 
     Raises:
         ValueError: If there is no such variant.
@@ -118,7 +122,7 @@ def blocks_of(variant: str) -> tuple[Block, ...]:
         raise ValueError(f"no encoder is called {variant!r}; there are {', '.join(VARIANTS)}")
     blocks = []
     total_stride = 2  # the stem's
-    for number, stage in enumerate(STAGES, start=1):
+    for number, stage in enumerate(STAGES[:stages], start=1):
         total_stride *= stage.stride
         for position in range(1, _repeats(stage, VARIANTS[variant].depth) + 1):
             blocks.append(
@@ -150,6 +154,7 @@ def efficientnet_lite(
     images: keras.KerasTensor,
     variant: str = "lite0",
     *,
+    stages: int = len(STAGES),
     precision: str = "float32",
     synchronized: bool = False,
     frozen_statistics: bool = False,
@@ -167,6 +172,7 @@ def efficientnet_lite(
             -0.9922 to 1. With sides of a multiple of 32 every feature's side is exact; others
             round up at each halving, as in the original.
         variant: One of `VARIANTS`.
+        stages: Stages that are kept, from the first: 7 are all.
         precision: Keras dtype policy of all layers.
         synchronized: Share BatchNorm's statistics between replicas (TensorFlow backend only).
         frozen_statistics: Normalise by the stored statistics in training, too, and keep all of
@@ -176,14 +182,14 @@ def efficientnet_lite(
         seed: Seed of the initial weights.
 
     Returns:
-        The last block's output at each of `STRIDES` 4, 8, 16, 32: (B, H/stride, W/stride, C) in the
-        precision's compute dtype, without an activation, of any sign. C is 24, 40, 112, 320 for
-        Lite0 and Lite1; 24, 48, 120, 352 for Lite2.
+        The last block's output at each of `STRIDES` 4, 8, 16, 32 that the stages reach:
+        (B, H/stride, W/stride, C) in the precision's compute dtype, without an activation, of any
+        sign. C is 24, 40, 112, 320 for all of Lite0 and Lite1; 24, 48, 120, 352 for Lite2.
 
     Raises:
         ValueError: If there is no such variant.
     """
-    blocks = blocks_of(variant)
+    blocks = blocks_of(variant, stages)
     make = _Layers(precision, synchronized, frozen_statistics, fused, shifted, seed)
     x = make.conv(images, STEM_CHANNELS, 3, strides=2, name=f"{variant}_stem")
     x = make.relu6(x, name=f"{variant}_stem")
@@ -191,7 +197,7 @@ def efficientnet_lite(
     for block in blocks:
         x = _inverted_residual(x, block, make)
         last[block.total_stride] = x
-    return [last[stride] for stride in STRIDES]
+    return [last[stride] for stride in STRIDES if stride in last]
 
 
 def _inverted_residual(x: keras.KerasTensor, block: Block, make: _Layers) -> keras.KerasTensor:
@@ -384,8 +390,7 @@ def save_imagenet(model: keras.Model, path: str | Path) -> None:
     """
     path = Path(path)
     arrays = {VARIANT_ENTRY: np.array(encoder_variant(model))}
-    for name, variable in _variables(model).items():
-        value = keras.ops.convert_to_numpy(variable.value).astype(np.float32)
+    for name, value in encoder_arrays(model).items():
         largest = np.abs(value).max()
         if not largest <= FLOAT16_LARGEST:
             raise ValueError(f"{name} reaches {largest:g}, float16 holds {FLOAT16_LARGEST:g}")
@@ -393,6 +398,18 @@ def save_imagenet(model: keras.Model, path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def encoder_arrays(model: keras.Model) -> dict[str, np.ndarray]:
+    """The encoder's values, float32, by the names that `fill_encoder` takes.
+
+    Raises:
+        ValueError: If the model has no encoder.
+    """
+    return {
+        name: keras.ops.convert_to_numpy(variable.value).astype(np.float32)
+        for name, variable in _variables(model).items()
+    }
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

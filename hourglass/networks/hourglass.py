@@ -12,6 +12,7 @@ from keras import layers
 from hourglass.core.config import NetworkConfig, preset
 from hourglass.networks.blocks import Blocks, residual
 from hourglass.networks.encoders import RESCALING
+from hourglass.networks.unet import unet
 
 
 def build_network(
@@ -50,7 +51,9 @@ def build_network(
     blocks = Blocks(config, precision, synchronized, frozen_statistics, fused, shifted, seed)
 
     images = keras.Input((config.input_size, config.input_size, 3), dtype="uint8", name="image")
-    if config.encoder == "none":
+    if config.architecture == "unet":
+        features = inner = unet(images, blocks)
+    elif config.encoder == "none":
         features = stem(images, blocks)
         inner = hourglass(features, config.depth, blocks)
     else:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from hourglass.core.config import Config
-from hourglass.data.batches import InputClock, OwnAugmentation
+from hourglass.data.batches import InputClock, OwnAugmentation, TargetChange
 from hourglass.data.loader import Batches, training_batches, validation_batches
 from hourglass.data.mixture import Pattern
 from hourglass.training.devices import tensorflow_is_there
@@ -21,6 +21,7 @@ def training_feed(
     first_epoch: int = 0,
     clock: InputClock | None = None,
     change: OwnAugmentation | None = None,
+    teacher: TargetChange | None = None,
 ) -> Any:
     """Batches of image, heatmaps and weights for `fit`, epoch after epoch.
 
@@ -31,6 +32,7 @@ def training_feed(
         first_epoch: The first one's number.
         clock: Measures the wait for batches.
         change: What a program does to the crops besides.
+        teacher: Changes the targets.
 
     Raises:
         ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
@@ -39,8 +41,8 @@ def training_feed(
     if tensorflow_is_there():
         from hourglass.data.datasets import training_dataset
 
-        return training_dataset(pattern, config, change=change, **options)
-    return Sequence(training_batches(pattern, config, **options), change)
+        return training_dataset(pattern, config, change=change, teacher=teacher, **options)
+    return Sequence(training_batches(pattern, config, **options), change, teacher)
 
 
 def validation_feed(pattern: Pattern, config: Config) -> Any:
@@ -74,16 +76,25 @@ def pairs(batches: Any) -> Any:
 class Sequence(keras.utils.PyDataset):
     """Batches as Keras takes them where there is no tf.data."""
 
-    def __init__(self, batches: Batches, change: OwnAugmentation | None = None) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        change: OwnAugmentation | None = None,
+        teacher: TargetChange | None = None,
+    ) -> None:
         super().__init__()
-        self._batches, self._change = batches, change
+        self._batches, self._change, self._teacher = batches, change, teacher
 
     def __len__(self) -> int:
         return len(self._batches)
 
     def __getitem__(self, number: int) -> tuple[Any, ...]:
         image, heatmaps, weights = self._batches[number]
-        return self._change(image) if self._change else image, heatmaps, weights
+        if self._change:
+            image = self._change(image)
+        if self._teacher:
+            heatmaps, weights = self._teacher(image, heatmaps, weights)
+        return image, heatmaps, weights
 
 
 class Pairs(Sequence):

@@ -10,7 +10,7 @@ from loguru import logger
 
 from hourglass.core.config import Config, NetworkConfig, TrainConfig, same_layers
 from hourglass.modelfiles.keras_file import load_model, read_config
-from hourglass.networks.encoders import load_imagenet
+from hourglass.networks.encoders import encoder_arrays, fill_encoder, load_imagenet
 from hourglass.networks.hourglass import build_network
 from hourglass.networks.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
 from hourglass.training.devices import Devices
@@ -83,16 +83,30 @@ def heatmap_loss(choices: TrainConfig) -> HeatmapLoss:
 
 
 def _start_from(path: Path, network: keras.Model, wanted: NetworkConfig) -> None:
-    """Fills a network with a model file's weights.
+    """Fills a network with a model file's weights, or with those of its encoder alone.
 
     They may be for crops of another size, and for other joints: then the layers that read or write
     heatmaps keep their random weights, and all others are taken.
     """
     stored = read_config(path).network
-    if not same_layers(dataclasses.replace(stored, joints=wanted.joints), wanted):
+    if same_layers(dataclasses.replace(stored, joints=wanted.joints), wanted):
+        _take_all(path, network)
+    elif _has_encoder_of(stored, wanted):
+        arrays = encoder_arrays(load_model(path)[0])
+        fill_encoder(network, arrays, where=str(path))
+        logger.info(f"starting from the encoder of {path}; all other layers start anew")
+    else:
         raise ValueError(
             f"{path}: --weights are of another network ({stored}), it must be {wanted}"
         )
+
+
+def _has_encoder_of(stored: NetworkConfig, wanted: NetworkConfig) -> bool:
+    same = wanted.encoder != "none" and stored.encoder == wanted.encoder
+    return same and stored.encoder_stages >= wanted.encoder_stages
+
+
+def _take_all(path: Path, network: keras.Model) -> None:
     left = []
     for layer, other in zip(network.layers, load_model(path)[0].layers, strict=True):
         values = other.get_weights()

@@ -36,6 +36,7 @@ from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.validate import Validate
 from hourglass.training.devices import Devices, find_devices
+from hourglass.training.distillation import Teacher
 from hourglass.training.feed import pairs, training_feed, validation_feed
 from hourglass.training.hooks import Augment, Hooks, Loss
 from hourglass.training.metrics import validation_model
@@ -53,6 +54,7 @@ class Session:
         data: Folder of the shards, or several as `mixture.parse_folders` reads them.
         devices: What to train on.
         weights: Model file to start from; None: random, or ImageNet's in an encoder.
+        teacher: Model file whose heatmaps are learnt from besides the labels.
         hooks: What the program adds.
 
     Raises:
@@ -66,6 +68,7 @@ class Session:
         devices: Devices,
         *,
         weights: Path | None = None,
+        teacher: Path | None = None,
         hooks: Hooks | None = None,
     ) -> None:
         _require_divisible(config.train.batch_size, devices)
@@ -80,6 +83,7 @@ class Session:
         self._people = load_people(validation)
         self._training, self._validation = training, validation_feed(validation, config)
         self._policy = devices.policy(config.train.precision)
+        self._teacher = Teacher(teacher, config, precision=self._policy) if teacher else None
         logger.info(
             f"{people} people to train on, {len(self._people)} to validate; "
             f"{devices.description}, {self._policy}"
@@ -128,6 +132,7 @@ class Session:
             first_epoch=state.epoch,
             clock=clock,
             change=self._hooks.change,
+            teacher=self._teacher,
         )
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
         with self._hooks.own_errors(), naming_damage(self._shards):
@@ -179,7 +184,14 @@ class Session:
             Validate(validation, pairs(self._validation), self._people, input_size=size),
             LearningRate(),
             *(
-                [Plateau(score_name(measure), history, factor=choices.plateau_factor)]
+                [
+                    Plateau(
+                        score_name(measure),
+                        history,
+                        factor=choices.plateau_factor,
+                        epochs=choices.plateau_epochs,
+                    )
+                ]
                 if plateau
                 else []
             ),
@@ -232,6 +244,9 @@ def _require_divisible(batch_size: int, devices: Devices) -> None:
         )
 
 
+TEACHER_SHARE = 0.5
+"""A teacher's part in the targets, as much as the labels'."""
+
 RUN_FILES = ("last.keras", "best.keras", "history.csv")
 
 
@@ -262,6 +277,7 @@ def train(
     board: str | Path | None = None,
     resume: bool = False,
     weights: str | Path | None = None,
+    teacher: str | Path | None = None,
     devices: Devices | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     loss: Loss | None = None,
@@ -275,8 +291,10 @@ def train(
         folder: Where model files, configuration and history go.
         board: Where TensorBoard logs go; default: `folder/logs`.
         resume: Go on from `folder/last.keras`, if it is there.
-        weights: Model file to start from: its network has the same layers, for crops of any size.
-            Default: random, or ImageNet's in an encoder.
+        weights: Model file to start from: its network has the same layers, for crops of any size,
+            or the same encoder. Default: random, or ImageNet's in an encoder.
+        teacher: Model file whose heatmaps are learnt from besides the labels, in the share that
+            `train.teacher_share` says, or half. A resumed run needs it again.
         devices: What to train on; default: all GPUs, or the CPU.
         callbacks: More Keras callbacks. They run after the training's own, and see the numbers of
             those, such as validation's.
@@ -292,17 +310,35 @@ def train(
     """
     began = time.monotonic()
     folder, board = Path(folder), Path(board or Path(folder) / "logs")
+    config = _with_teacher(config, teacher)
     hooks = Hooks(callbacks=callbacks, loss=loss, augment=augment)
     session = Session(
         config,
         str(data),
         devices or find_devices(),
         weights=Path(weights) if weights else None,
+        teacher=Path(teacher) if teacher else None,
         hooks=hooks,
     )
     _prepare_folder(folder, resume=resume)
     state = session.fit(folder, board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)
+
+
+def _with_teacher(config: Config, teacher: str | Path | None) -> Config:
+    """The choices with the usual share of a teacher's, where there is one.
+
+    Raises:
+        ValueError: If the run has learnt from a teacher that is not given.
+    """
+    if teacher and not config.train.teacher_share:
+        return config.replace("train.teacher_share", TEACHER_SHARE)
+    if config.train.teacher_share and not teacher:
+        raise ValueError(
+            f"train.teacher_share is {config.train.teacher_share}: the run learns from a teacher, "
+            "which --teacher must name again"
+        )
+    return config
 
 
 def _prepare_folder(folder: Path, *, resume: bool) -> None:

@@ -84,6 +84,10 @@ REFUSED = [
     (TrainConfig, "schedule", "linear", "one of ('cosine', 'plateau')"),
     (TrainConfig, "plateau_factor", 0.0, "above 0 and below 1"),
     (TrainConfig, "plateau_factor", 1.0, "above 0 and below 1"),
+    (TrainConfig, "plateau_epochs", 0, "1 or more"),
+    (TrainConfig, "teacher_share", 1.5, "0 to 1"),
+    (NetworkConfig, "architecture", "resnet", "one of ('hourglass', 'unet')"),
+    (NetworkConfig, "encoder_stages", 3, "one of (4, 5, 6, 7)"),
     (TrainConfig, "warmup_epochs", -0.5, "0 or more"),
     (TrainConfig, "encoder_rate", -0.5, "0 or more"),
     (TrainConfig, "averaging", -0.1, "at least 0 and below 1"),
@@ -191,9 +195,22 @@ def test_smaller_presets_have_smaller_heatmaps(name: str, cells: int):
     assert preset(name).network.heatmap_size == cells
 
 
-def test_the_lite_preset_has_a_pretrained_encoder():
-    assert preset("lite").network.encoder == "lite0"
-    assert {preset(name).network.encoder for name in PRESETS if name != "lite"} == {"none"}
+def test_presets_for_phones_have_a_pretrained_encoder():
+    stages = {
+        name: config.network.encoder_stages
+        for name, config in PRESETS.items()
+        if config.network.encoder == "lite0"
+    }
+    assert stages == {"lite": 7, "nano": 5, "pico": 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "allowed"),
+    [({"stacks": 2}, "stacks is 2, it must be 1"), ({"encoder": "lite0"}, "encoder is 'lite0'")],
+)
+def test_a_unet_is_one_stack_without_an_encoder(changes: dict[str, Any], allowed: str):
+    with pytest.raises(ValueError, match=allowed):
+        NetworkConfig(**{"architecture": "unet", "stacks": 1, **changes})
 
 
 @pytest.mark.parametrize(
@@ -222,7 +239,15 @@ def test_a_preset_comes_back_from_json_unchanged(name: str):
 
 def test_every_changed_value_comes_back_from_json():
     config = Config(
-        NetworkConfig(stacks=3, channels=12, depth=3, input_size=96, joints=5, encoder="lite1"),
+        NetworkConfig(
+            stacks=3,
+            channels=12,
+            depth=3,
+            input_size=96,
+            joints=5,
+            encoder="lite1",
+            encoder_stages=6,
+        ),
         DataConfig(
             sigma=1.7, shuffle_buffer=3, read_shards=2, refine="dark", source_weights="mpii=2"
         ),
@@ -247,6 +272,8 @@ def test_every_changed_value_comes_back_from_json():
             learning_rate=0.1,
             schedule="plateau",
             plateau_factor=0.5,
+            plateau_epochs=4,
+            teacher_share=0.25,
             warmup_epochs=2.5,
             encoder_rate=0.25,
             frozen_statistics=True,
@@ -261,7 +288,10 @@ def test_every_changed_value_comes_back_from_json():
     )
     for section in ("network", "data", "augment", "train"):
         for name, value in dataclasses.asdict(getattr(Config(), section)).items():
-            assert getattr(getattr(config, section), name) != value, "the test changes every field"
+            if name != "architecture":  # a U-Net has neither stacks nor encoder; it comes below
+                changed = getattr(getattr(config, section), name)
+                assert changed != value, "the test changes every field"
+    assert from_json(to_json(preset("unet")), where="here") == preset("unet")
     assert from_json(to_json(config), where="here") == config
 
 

@@ -120,6 +120,16 @@ def test_stages_grow_by_the_papers_rules(variant: str, repeats: list[int], chann
     assert {block.stride for stage in stages for block in stage[1:]} == {1}
 
 
+@pytest.mark.parametrize(
+    ("stages", "shapes"), [(5, [24, 40, 112]), (4, [24, 40, 80]), (6, [24, 40, 112, 192])]
+)
+def test_an_encoder_may_end_early(stages: int, shapes: list[int]):
+    images = keras.Input((32, 32, 3))
+    features = efficientnet_lite(images, stages=stages)
+    assert [feature.shape[-1] for feature in features] == shapes
+    assert [feature.shape[1] for feature in features] == [8, 4, 2, 1][: len(shapes)]
+
+
 def test_a_width_never_loses_more_than_a_tenth():
     # 0.5 * 24 = 12 is nearer to 16 by the rule of rounding half up; 0.45 * 24 = 10.8 would fall to
     # 8, which is a quarter less.

@@ -260,10 +260,14 @@ def test_the_learning_rate_of_an_epochs_end_is_noted():
 
 
 def plateau_rates(
-    scores: list[float], *, history: list[dict[str, float]] | None = None, rate: float = 1e-2
+    scores: list[float],
+    *,
+    history: list[dict[str, float]] | None = None,
+    rate: float = 1e-2,
+    epochs: int = 10,
 ) -> list[float]:
     """The learning rate that each epoch is trained with."""
-    callback, model = Plateau(PCKH, history or []), fake_model(rate)
+    callback, model = Plateau(PCKH, history or [], epochs=epochs), fake_model(rate)
     callback.set_model(model)
     callback.on_train_begin()
     rates = []
@@ -281,6 +285,7 @@ RATES = [1e-2] * 12 + [1e-3] * 10 + [1e-4] * 13
 
 def test_a_plateau_of_ten_epochs_divides_the_learning_rate_by_ten():
     np.testing.assert_allclose(plateau_rates(FLAT), RATES, rtol=1e-5)
+    assert plateau_rates(FLAT, epochs=40) == [pytest.approx(1e-2)] * len(FLAT)
     assert plateau_rates([1.0 + epoch for epoch in range(30)]) == [pytest.approx(1e-2)] * 30
     # The scores of 35 did not end a plateau that had been going on for two epochs only.
     assert plateau_rates([*FLAT, 35.0])[-1] == pytest.approx(1e-5)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from hourglass.core.config import Config, TrainConfig
+from hourglass.core.config import Config, NetworkConfig, TrainConfig
+from hourglass.modelfiles.keras_file import save_model
 from hourglass.networks.blocks import BATCH_NORM
+from hourglass.networks.encoders import encoder_arrays
+from hourglass.networks.hourglass import build_network
 from hourglass.training.devices import Devices
 from hourglass.training.model import average_statistics, compiled_network
 from hourglass.training.optimizer import averaging_momentum
@@ -52,3 +56,37 @@ def test_the_layers_momentum_counts_when_they_learn():
     average_statistics(network, 0.99)
     network(np.full((1, 2, 2, 3), 100, np.float32), training=True)
     np.testing.assert_allclose(norm.moving_mean, [1.0] * 3, rtol=1e-5)
+
+
+SHALLOW = NetworkConfig(stacks=1, channels=8, depth=2, input_size=32, encoder="lite0")
+
+
+def test_another_network_with_the_same_encoder_gives_it(micro_config: Config, tmp_path: Path):
+    whole = dataclasses.replace(micro_config, network=SHALLOW)
+    teacher = build_network(SHALLOW, seed=5)
+    save_model(tmp_path / "whole.keras", teacher, whole)
+    cut = dataclasses.replace(SHALLOW, channels=4, encoder_stages=4)
+    network = compiled_network(
+        dataclasses.replace(micro_config, network=cut),
+        CPU,
+        steps=10,
+        weights=tmp_path / "whole.keras",
+    )
+    taken, given = encoder_arrays(network), encoder_arrays(teacher)
+    assert set(taken) < set(given)
+    for name, value in taken.items():
+        np.testing.assert_array_equal(value, given[name], err_msg=name)
+
+
+def test_a_network_with_more_of_an_encoder_is_refused(micro_config: Config, tmp_path: Path):
+    cut = dataclasses.replace(SHALLOW, encoder_stages=4)
+    save_model(
+        tmp_path / "cut.keras", build_network(cut), dataclasses.replace(micro_config, network=cut)
+    )
+    with pytest.raises(ValueError, match=r"cut\.keras: --weights are of another network"):
+        compiled_network(
+            dataclasses.replace(micro_config, network=SHALLOW),
+            CPU,
+            steps=10,
+            weights=tmp_path / "cut.keras",
+        )

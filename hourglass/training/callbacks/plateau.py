@@ -6,20 +6,21 @@ import keras
 
 from hourglass.training.callbacks.names import Logs
 
-PLATEAU_EPOCHS = 10
-
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):
-    """Lowers the learning rate after 10 epochs in which the score did not improve.
+    """Lowers the learning rate after some epochs in which the score did not improve.
 
     Args:
         score: The score's name among an epoch's numbers.
         history: Rows of the epochs done before a resume, which it goes through first.
         factor: What the learning rate is multiplied by.
+        epochs: How many.
     """
 
-    def __init__(self, score: str, history: list[Logs], *, factor: float = 0.1) -> None:
-        super().__init__(monitor=score, mode="max", factor=factor, patience=PLATEAU_EPOCHS)
+    def __init__(
+        self, score: str, history: list[Logs], *, factor: float = 0.1, epochs: int = 10
+    ) -> None:
+        super().__init__(monitor=score, mode="max", factor=factor, patience=epochs)
         self._history = history
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
