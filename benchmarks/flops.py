@@ -12,6 +12,8 @@ from typing import Any
 
 import keras
 
+from hourglass.core.errors import InputError
+
 FLOPS_PER_MULTIPLY_ADD = 2
 
 TRAINING_PASSES = 3
@@ -66,7 +68,7 @@ def _graph(model: keras.Model) -> Any:
     """The functional model that knows the graph: a sequential model keeps one inside."""
     graph = getattr(model, "_functional", None) or model
     if not hasattr(graph, "_run_through_graph"):
-        raise ValueError(
+        raise InputError(
             f"model {model.name!r} has no graph to count in; it must be functional or sequential, "
             "and built"
         )
@@ -76,7 +78,7 @@ def _graph(model: keras.Model) -> Any:
 def _one_input(model: keras.Model, tensor: keras.KerasTensor) -> keras.KerasTensor:
     shape = tuple(tensor.shape[1:])
     if None in shape:
-        raise ValueError(
+        raise InputError(
             f"model {model.name!r}: input {tensor.name!r} has the open shape {shape}; its sizes "
             "must be fixed"
         )
@@ -90,7 +92,7 @@ def _multiply_adds(operation: Any, outputs: Any) -> int:
     if isinstance(operation, keras.layers.Conv2D):
         return math.prod(outputs.shape) * math.prod(operation.kernel.shape[:3])
     if any(len(weight.shape) > 1 for weight in getattr(operation, "weights", ())):
-        raise ValueError(
+        raise InputError(
             f"layer {operation.name!r} is a {type(operation).__name__}, whose operations are not "
             "known; Conv2D and DepthwiseConv2D are"
         )

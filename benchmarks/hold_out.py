@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from hourglass.console import command
+from hourglass.core.errors import InputError
 from hourglass.data.shards import find_shards
 
 HELD_OUT_SHARDS = 7
@@ -29,7 +30,7 @@ def hold_out(data: Path, target: Path) -> None:
     """
     shards = [Path(path) for path in find_shards(f"{data}/train*")]
     if len(shards) <= HELD_OUT_SHARDS:
-        raise ValueError(
+        raise InputError(
             f"{data}: {len(shards)} training shards, more than {HELD_OUT_SHARDS} are needed"
         )
     target.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import click
 import numpy as np
 
 from hourglass.console import PATH, command, quiet_stderr
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import Skeleton
 from hourglass.lifting.body import ABOUT_PELVIS, BODY, SEEN, normalised, seen_joints
@@ -80,7 +81,7 @@ def main(
     """Scores every network of a folder, with the mean pose and the nearest neighbour beside."""
     files = sorted(models.glob("*.npz"))
     if not files:
-        raise ValueError(f"{models}: no lifting network in it, its name would end in .npz")
+        raise InputError(f"{models}: no lifting network in it, its name would end in .npz")
     lifters: dict[str, Lift] = {file.stem: Lifter(load_runtime(file)).lift for file in files}
     for file in files:
         mse = load_runtime(file).about.mse

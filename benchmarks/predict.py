@@ -23,6 +23,7 @@ from benchmarks.comparison import Row, report, take_turns
 from hourglass.console import command, quiet_stderr
 from hourglass.core.config import preset
 from hourglass.core.decoding import decode_heatmaps
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import MPII
 from hourglass.inference.estimator import BATCH_SIZE, SHIPPED, PoseEstimator
@@ -168,7 +169,7 @@ def run_process(words: Sequence[str]) -> None:
     ran = subprocess.run(words, capture_output=True, text=True, check=False)
     if ran.returncode:
         said = (ran.stderr.strip() or f"exit status {ran.returncode}").splitlines()[-1]
-        raise ValueError(f"{' '.join(words)}: {said}")
+        raise InputError(f"{' '.join(words)}: {said}")
 
 
 def decoding_rows(heatmaps: np.ndarray, *, rounds: int) -> list[Row]:

@@ -18,6 +18,7 @@ import click
 
 from benchmarks.comparison import RESULTS, Row, peak_memory, report
 from hourglass.console import command
+from hourglass.core.errors import InputError
 from hourglass.core.processor import prepare_processor
 
 SIDES = {
@@ -82,7 +83,7 @@ def measured_in_a_process(environment: dict[str, str], *arguments: str) -> Cost:
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith(MEASURED)]
     if not lines:
-        raise ValueError(f"the measuring process failed: {done.stderr[-500:]}")
+        raise InputError(f"the measuring process failed: {done.stderr[-500:]}")
     return Cost(**json.loads(lines[0].removeprefix(MEASURED)))
 
 

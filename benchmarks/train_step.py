@@ -26,6 +26,7 @@ from benchmarks.flops import training_flops
 from benchmarks.made_up import LARGE, made_up_shards
 from hourglass.console import command
 from hourglass.core.config import PRESETS, Config, preset
+from hourglass.core.errors import InputError
 from hourglass.data.batches import InputClock
 from hourglass.networks.hourglass import build_network
 from hourglass.training.callbacks.throughput import Throughput
@@ -314,7 +315,7 @@ def require_one_device(devices: Devices) -> None:
         ValueError: If there are several.
     """
     if devices.replicas > 1:
-        raise ValueError(
+        raise InputError(
             f"{devices.description} are visible, but one is measured: set CUDA_VISIBLE_DEVICES=0"
         )
 
@@ -328,7 +329,7 @@ def require_arithmetic(precisions: Sequence[str], devices: Devices) -> None:
     allowed = [name for name in POLICIES if devices.gpus or name != "tf32"]
     for name in precisions:
         if name not in allowed:
-            raise ValueError(
+            raise InputError(
                 f"--precisions: received {name!r}, on {devices.description} there are "
                 f"{', '.join(allowed)}"
             )

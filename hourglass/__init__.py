@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hourglass.core.config import Config, preset
+    from hourglass.core.errors import InputError
     from hourglass.core.pose import Pose
     from hourglass.core.skeleton import COCO, MPII, Skeleton
     from hourglass.data.building.build import build as build_shards
@@ -44,6 +45,7 @@ __all__ = [
     "evaluate",
     "draw_pose",
     "read_picture",
+    "InputError",
 ]
 
 _HOMES = {
@@ -60,6 +62,7 @@ _HOMES = {
     "evaluate": "scoring.evaluation",
     "draw_pose": "media.drawing",
     "read_picture": "media.pictures",
+    "InputError": "core.errors",
 }
 """The room of each public name."""
 

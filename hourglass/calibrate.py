@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hourglass.console import command, model_option, quiet_stderr
+from hourglass.core.errors import InputError
 from hourglass.inference.estimator import SHIPPED, default_model
 from hourglass.modelfiles.metadata import SUFFIX
 from hourglass.modelfiles.runtimes import load_runtime
@@ -40,12 +41,12 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
     """
     model = model or default_model()
     if model.resolve() == SHIPPED and not output:
-        raise ValueError(f"{model} comes with the project and stays as it is: name an --output")
+        raise InputError(f"{model} comes with the project and stays as it is: name an --output")
     target = output or model
     if target.suffix != SUFFIX:
-        raise ValueError(f"--output {target}: a model file's name must end in {SUFFIX}")
+        raise InputError(f"--output {target}: a model file's name must end in {SUFFIX}")
     if not target.parent.is_dir():
-        raise ValueError(f"--output {target}: there is no folder {target.parent}")
+        raise InputError(f"--output {target}: there is no folder {target.parent}")
     with quiet_stderr():
         runtime = load_runtime(model)
     mirrors = runtime.config.skeleton.mirrors

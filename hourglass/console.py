@@ -8,7 +8,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import platform
 import sys
+import tempfile
+import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +20,13 @@ from typing import Any, TypeVar
 import click
 from loguru import logger
 
+from hourglass.core.errors import InputError
 from hourglass.core.progress import write_line
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+LONGEST_FAULT = 300
+"""Characters of a fault's own words in the line about it; some libraries' run over pages."""
 
 MOST_TOLD = 20
 """Failures told one by one; of more, their number."""
@@ -34,6 +42,8 @@ flip_test_option = click.option(
     "--flip-test", is_flag=True, help="Average in each crop's mirror image."
 )
 
+
+debug_option = click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 
 force_option = click.option("--force", is_flag=True, help="Overwrite files that are there.")
 
@@ -83,10 +93,15 @@ film_options = _together(
 
 
 def command(function: Command) -> Command:
-    """Decorates a door's `main`: quiet libraries, short log lines, one clear line for an error."""
+    """Decorates a door's `main`: quiet libraries, short log lines, one clear line for an error.
+
+    What the user can mend, an `InputError` or the system's word on a file, is told as it is. Any
+    other error is a fault of the program: its traceback goes into a file that the line names.
+    With `--debug`, which every door has from here, tracebacks are printed as well.
+    """
 
     @functools.wraps(function)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
+    def wrapped(*arguments: Any, debug: bool = False, **options: Any) -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         logger.configure(
@@ -94,10 +109,46 @@ def command(function: Command) -> Command:
         )
         try:
             return function(*arguments, **options)
-        except (ValueError, OSError) as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click's own words, and a reader that has had enough, which click takes quietly
+        except Exception as error:
+            if debug:
+                click.echo(_traceback_of(error), err=True)
+            raise click.ClickException(_line_of(error)) from error
 
-    return wrapped  # type: ignore[return-value]
+    return debug_option(wrapped)  # type: ignore[return-value]
+
+
+def _line_of(error: Exception) -> str:
+    """What a command says of an error."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError) or (isinstance(error, OSError) and error.errno):
+        return text
+    kind = type(error).__name__
+    if len(text) > LONGEST_FAULT:
+        text = f"{text[:LONGEST_FAULT]}…"
+    try:
+        where = f"its traceback is in {_write_fault(error)}"
+    except OSError as failure:
+        where = f"its traceback could not be kept ({failure}); --debug prints it"
+    return f"a fault of the program, not of what it was given: {kind}: {text} ({where})"
+
+
+def _write_fault(error: Exception) -> str:
+    """Writes what whoever mends the program must know into a new file, and returns its path."""
+    about = (
+        f"{' '.join(sys.argv)}\n"
+        f"{time.strftime('%Y-%m-%d %H:%M:%S')}, Python {platform.python_version()}, "
+        f"{platform.platform()}\n\n"
+    )
+    file, path = tempfile.mkstemp(prefix="hourglass-", suffix=".log")
+    with open(file, "w", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(about + _traceback_of(error))
+    return path
+
+
+def _traceback_of(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def fail_with(failures: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import click
 from loguru import logger
 
 from hourglass.console import PATH, command, model_option, quiet_stderr
+from hourglass.core.errors import InputError
 from hourglass.exporting.choices import ENDINGS, QUANTIZATIONS, Choices, default_output
 from hourglass.inference.estimator import default_model
 from hourglass.lifting.model_file import SUFFIX as LIFTER_SUFFIX
@@ -85,7 +86,7 @@ def main(
     model = model or default_model()
     if model.suffix == LIFTER_SUFFIX:
         if batch or calibrate or data or outputs != HEATMAPS:
-            raise ValueError(
+            raise InputError(
                 f"{model}: a lifting network has no --outputs, --batch, --calibrate or --data"
             )
         _export_lifter(model, kind, output=output, quantize=quantize, force=force)

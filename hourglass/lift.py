@@ -18,6 +18,7 @@ from hourglass.console import (
     where_options,
 )
 from hourglass.core.boxes import read_boxes
+from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.pose import Box
 from hourglass.inference.estimator import PoseEstimator, default_model
@@ -99,7 +100,7 @@ def main(
     drawings = [] if no_drawing else drawn_names(pictures, output, "_lift.jpg")
     film_drawings = [] if no_drawing else film_targets(films, output, "_lift.mp4")
     if boxes_file and films:
-        raise ValueError("--boxes is for pictures; of a film, --box says where to begin")
+        raise InputError("--boxes is for pictures; of a film, --box says where to begin")
     none: list[Path | None] = [None] * (len(pictures) + len(films))
     targets = [*drawings, *film_drawings, *(path for path in (json, csv) if path)]
     refuse_shared(targets, [*pictures, *films, *files, boxes_file])
@@ -129,7 +130,7 @@ def main(
                     smooth=smooth,
                 )
                 lifted, failures = lifted + more, failures + failed
-            except ValueError as error:
+            except InputError as error:
                 failures.append(str(error))
     for path, to_text in ((json, to_json), (csv, to_csv)):
         if path:

@@ -21,6 +21,7 @@ from hourglass.console import (
     where_options,
 )
 from hourglass.core.boxes import read_boxes
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.locating import locator
@@ -95,7 +96,7 @@ def main(
     """
     asked = find_inputs(inputs, recursive=recursive, listed=sys.stdin if "-" in inputs else ())
     if boxes_file and asked.films:
-        raise ValueError("--boxes is for pictures; of a film, --box says where to begin")
+        raise InputError("--boxes is for pictures; of a film, --box says where to begin")
     outputs = Outputs(**files)
     drawn = drawing_targets(asked, output, draws=NOTHING not in parts)
     outputs.refuse_wrong(drawn.values(), [*drawn, boxes_file], force=force)

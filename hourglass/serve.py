@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from hourglass.console import command, flip_test_option, model_option, quiet_stderr
+from hourglass.core.errors import InputError
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.passes import lift_text
@@ -28,7 +29,7 @@ def _require_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ValueError(f"--host {host} --port {port}: cannot listen ({error})") from error
+            raise InputError(f"--host {host} --port {port}: cannot listen ({error})") from error
 
 
 def _uvicorn() -> Any:
@@ -37,7 +38,7 @@ def _uvicorn() -> Any:
         import uvicorn
         import websockets  # noqa: F401
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"the page needs the package {error.name}: pip install starlette uvicorn websockets"
         ) from error
     return uvicorn

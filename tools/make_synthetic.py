@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from hourglass.console import command
 from hourglass.data.synthetic.scenes import make_synthetic
 
 
@@ -24,6 +25,7 @@ from hourglass.data.synthetic.scenes import make_synthetic
     "--seed", default=0, show_default=True, help="Any number from 0; same seed, same set."
 )
 @click.option("--size", default=260, show_default=True, help="Longest picture side (px).")
+@command
 def main(output: Path, train: int, validation: int, seed: int, size: int) -> None:
     """Draw a small synthetic pose dataset in MPII's JSON layout."""
     make_synthetic(output, train=train, validation=validation, seed=seed, size=size)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hourglass.console import command
+from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 from hourglass.lifting.mocap import RATE, UNITS, Clip, find_files, read_clips, save_clips
 
@@ -44,7 +45,7 @@ def main(source: Path, output: Path, unit: str | None, up: str | None, skip_bad:
     Every pose becomes the 17 joints of Human3.6M, in millimetres with y up.
     """
     if output.suffix != ".npz" or not output.parent.is_dir():
-        raise ValueError(f"--output {output}: must end in .npz, in a folder that exists")
+        raise InputError(f"--output {output}: must end in .npz, in a folder that exists")
     clips: list[Clip] = []
     bad: list[str] = []
     files = find_files(source)
@@ -52,7 +53,7 @@ def main(source: Path, output: Path, unit: str | None, up: str | None, skip_bad:
         for path in files:
             try:
                 clips += read_clips(path, unit=unit, up=up)
-            except ValueError as error:
+            except InputError as error:
                 if not skip_bad:
                     raise
                 bad.append(str(error))
@@ -60,7 +61,7 @@ def main(source: Path, output: Path, unit: str | None, up: str | None, skip_bad:
     for line in bad:
         click.echo(f"left out: {line}")
     if not clips:
-        raise ValueError(f"{source}: no file in it can be used")
+        raise InputError(f"{source}: no file in it can be used")
     save_clips(output, clips)
     subjects = Counter(clip.subject for clip in clips)
     frames = sum(len(clip.points) for clip in clips)

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from hourglass.console import command, quiet_stderr
+from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.pose import Box
 from hourglass.core.progress import Progress
@@ -88,7 +89,7 @@ def main(
     )
     with Progress("labelling", total=len(paths), unit="pictures") as progress:
         for outcome in labelled:
-            if isinstance(outcome, ValueError):
+            if isinstance(outcome, InputError):
                 failures.append(str(outcome))
             else:
                 found += outcome
@@ -97,7 +98,7 @@ def main(
     for failure in failures:
         click.echo(failure, err=True)
     if not found:
-        raise ValueError(f"{images}: nobody was found of whom {fewest} joints agree; none written")
+        raise InputError(f"{images}: nobody was found of whom {fewest} joints agree; none written")
     output.parent.mkdir(parents=True, exist_ok=True)
     write_file(output, json.dumps(found) + "\n")
     joints = sum(sum(entry["joints_vis"]) for entry in found)

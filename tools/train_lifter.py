@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from hourglass.console import PATH, command, quiet_stderr
+from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 from hourglass.lifting.mocap import load_clips, split
 from hourglass.lifting.model_file import About, save_lifter
@@ -42,7 +43,7 @@ def main(
 ) -> None:
     """Trains by the preset's recipe: seen by new virtual cameras in every epoch."""
     if output.suffix != ".npz" or not output.parent.is_dir():
-        raise ValueError(f"--output {output}: must end in .npz, in a folder that exists")
+        raise InputError(f"--output {output}: must end in .npz, in a folder that exists")
     clips = [clip for path in data for clip in load_clips(path)]
     train, held = split(clips, hold_out)
     points = np.concatenate([clip.points for clip in train])

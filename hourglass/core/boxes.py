@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import box_to_crop
 from hourglass.core.pose import Box
 
@@ -51,12 +52,12 @@ def read_boxes(path: Path) -> Boxes:
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets write the mark
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: boxes cannot be read ({error})") from error
+        raise InputError(f"{path}: boxes cannot be read ({error})") from error
     rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
     by_image: dict[str, list[Box]] = {}
     for place, image, values in rows:
         if not isinstance(image, str):
-            raise ValueError(f"{path}: {place}: image must be a name; allowed: {ALLOWED}")
+            raise InputError(f"{path}: {place}: image must be a name; allowed: {ALLOWED}")
         by_image.setdefault(image, []).append(_box(values, where=f"{path}: {place}"))
     return Boxes(by_image)
 
@@ -66,11 +67,11 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
     try:
         missing = set(COLUMNS) - set(reader.fieldnames or ())
         if missing:
-            raise ValueError(f"{path}: column {min(missing)} is missing; boxes are {ALLOWED}")
+            raise InputError(f"{path}: column {min(missing)} is missing; boxes are {ALLOWED}")
         for row in reader:
             yield f"line {reader.line_num}", row["image"], [row[name] for name in COLUMNS[1:]]
     except csv.Error as error:
-        raise ValueError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
+        raise InputError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
@@ -85,7 +86,7 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
                 for number, person in enumerate(entry["people"]):
                     yield f"{entry['image']}, person {number}", entry["image"], person["box"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
+        raise InputError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
 
 
 def _box(values: Any, *, where: str) -> Box:
@@ -94,7 +95,7 @@ def _box(values: Any, *, where: str) -> Box:
             raise TypeError
         x, y, width, height = (float(value) for value in values)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
+        raise InputError(
             f"{where}: box {values!r} must be four numbers x y width height"
         ) from error
     require_box((x, y, width, height), where=where)
@@ -109,10 +110,10 @@ def require_box(box: Box, *, where: str) -> None:
     """
     try:
         box_to_crop(box)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     if max(map(abs, box)) > FARTHEST:
-        raise ValueError(f"{where}: box {box}: x y w h must be at most {FARTHEST:g} px")
+        raise InputError(f"{where}: box {box}: x y w h must be at most {FARTHEST:g} px")
 
 
 def require_overlap(box: Box, *, width: int, height: int, where: str) -> None:
@@ -124,4 +125,4 @@ def require_overlap(box: Box, *, width: int, height: int, where: str) -> None:
     require_box(box, where=where)
     x, y, box_width, box_height = box
     if x >= width or y >= height or x + box_width <= 0 or y + box_height <= 0:
-        raise ValueError(f"{where}: box {box} lies outside the picture of {width}×{height} px")
+        raise InputError(f"{where}: box {box} lies outside the picture of {width}×{height} px")

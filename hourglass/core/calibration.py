@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
 
 PLAIN, FLIP_TEST = "plain", "flip_test"
@@ -46,19 +47,19 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if len(self.heights) != len(self.rates) or not self.heights:
-            raise ValueError(
+            raise InputError(
                 f"a calibration needs a line per joint, got {len(self.heights)} arrays of heights "
                 f"and {len(self.rates)} of rates"
             )
         for joint, (heights, rates) in enumerate(zip(self.heights, self.rates, strict=True)):
             if heights.shape != rates.shape or heights.ndim != 1 or not heights.size:
-                raise ValueError(
+                raise InputError(
                     f"calibration of joint {joint}: heights {heights.shape} and rates "
                     f"{rates.shape} must be as many, at least one"
                 )
             inside = all(((line >= 0) & (line <= 1)).all() for line in (heights, rates))
             if not inside or (np.diff(heights) <= 0).any() or (np.diff(rates) < 0).any():
-                raise ValueError(
+                raise InputError(
                     f"calibration of joint {joint}: heights must ascend, rates must not fall, and "
                     "both must lie in [0, 1]"
                 )
@@ -70,7 +71,7 @@ class Calibration:
             ValueError: If there is another number of joints.
         """
         if heights.shape[-1] != len(self.heights):
-            raise ValueError(
+            raise InputError(
                 f"heights {heights.shape} must end in the calibration's {len(self.heights)} joints"
             )
         scores = [
@@ -99,7 +100,7 @@ def fit_calibration(
     """
     count = int(labelled.sum())
     if count < KEYPOINTS_PER_KNOT:
-        raise ValueError(
+        raise InputError(
             f"{count} labelled keypoints are too few to calibrate scores, at least "
             f"{KEYPOINTS_PER_KNOT} are needed"
         )
@@ -192,7 +193,7 @@ def from_json(text: str, *, where: str) -> dict[str, Calibration]:
     try:
         return {name: _from_lists(lines) for name, lines in json.loads(text).items()}
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{where}: not a calibration of scores ({error})") from error
+        raise InputError(f"{where}: not a calibration of scores ({error})") from error
 
 
 def _from_lists(lines: dict[str, Any]) -> Calibration:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
 
 FILE = "config.json"
@@ -56,7 +57,7 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 def _require(holds: bool, owner: object, name: str, allowed: str) -> None:
     if not holds:
         value = getattr(owner, name)
-        raise ValueError(f"{type(owner).__name__}.{name} is {value!r}, it must be {allowed}")
+        raise InputError(f"{type(owner).__name__}.{name} is {value!r}, it must be {allowed}")
 
 
 def _require_types(owner: Any) -> None:
@@ -304,7 +305,7 @@ class Config:
     def __post_init__(self) -> None:
         joints = len(self.skeleton.joints)
         if self.network.joints != joints:
-            raise ValueError(
+            raise InputError(
                 f"NetworkConfig.joints is {self.network.joints}, it must be {joints}: skeleton "
                 f"{self.skeleton.name!r} has as many"
             )
@@ -321,7 +322,7 @@ class Config:
         """
         if name == SKELETON:
             if not isinstance(value, Skeleton):
-                raise ValueError(f"skeleton is {value!r}, it must be a Skeleton")
+                raise InputError(f"skeleton is {value!r}, it must be a Skeleton")
             return self.with_skeleton(value)
         return self.with_choices({name: value})
 
@@ -381,10 +382,10 @@ def field_of(name: str) -> dataclasses.Field[Any]:
     """
     section, _, entry = name.partition(".")
     if section not in SECTIONS:
-        raise ValueError(f"no choice is called {name!r}; sections are {', '.join(SECTIONS)}")
+        raise InputError(f"no choice is called {name!r}; sections are {', '.join(SECTIONS)}")
     fields = {one.name: one for one in dataclasses.fields(SECTIONS[section])}
     if entry not in fields:
-        raise ValueError(f"no choice is called {name!r}; {section} has {', '.join(fields)}")
+        raise InputError(f"no choice is called {name!r}; {section} has {', '.join(fields)}")
     return fields[entry]
 
 
@@ -402,7 +403,7 @@ def parse_choice(name: str, text: str) -> Any:
     try:
         return _PARSERS[kind](text)
     except (ValueError, KeyError) as error:
-        raise ValueError(f"{name} is {text!r}, it must be {_KINDS[kind][1]}") from error
+        raise InputError(f"{name} is {text!r}, it must be {_KINDS[kind][1]}") from error
 
 
 _PHOTOGRAPHS = DataConfig(sigma=1.5, refine="dark")
@@ -487,7 +488,7 @@ def preset(name: str) -> Config:
         ValueError: If there is none of that name.
     """
     if name not in PRESETS:
-        raise ValueError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+        raise InputError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
@@ -510,10 +511,10 @@ def from_json(text: str, *, where: str) -> Config:
     try:
         sections = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{where}: not JSON ({error})") from error
+        raise InputError(f"{where}: not JSON ({error})") from error
     if not isinstance(sections, dict) or set(sections) - {SKELETON} != set(SECTIONS):
         names = ", ".join((*SECTIONS, SKELETON))
-        raise ValueError(f"{where}: not a configuration, its sections must be {names}")
+        raise InputError(f"{where}: not a configuration, its sections must be {names}")
     skeleton = sections.pop(SKELETON, None)
     try:
         return Config(
@@ -521,4 +522,4 @@ def from_json(text: str, *, where: str) -> Config:
             skeleton=MPII if skeleton is None else Skeleton.from_dict(skeleton, where=SKELETON),
         )
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise InputError(f"{where}: {error}") from error

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from hourglass.core.errors import InputError
+
 Refinement = Literal["quarter", "dark", "none"]
 
 QUARTER = 0.25
@@ -49,9 +51,9 @@ def decode_heatmaps(
         ValueError: If the array has another rank, is too small, or `refine` is unknown.
     """
     if heatmaps.ndim != 4 or min(heatmaps.shape[1:3]) < 3:
-        raise ValueError(f"heatmaps must be (B, H>=3, W>=3, J), got {heatmaps.shape}")
+        raise InputError(f"heatmaps must be (B, H>=3, W>=3, J), got {heatmaps.shape}")
     if refine not in get_args(Refinement):
-        raise ValueError(f"refine is {refine!r}, it must be one of {get_args(Refinement)}")
+        raise InputError(f"refine is {refine!r}, it must be one of {get_args(Refinement)}")
     batch, joints = heatmaps.shape[0], heatmaps.shape[3]
     points = np.empty((batch, joints, 2), np.float32)
     scores = np.empty((batch, joints), np.float32)

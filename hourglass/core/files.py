@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hourglass.core.errors import InputError
+
 TEMPORARY = ".partial"
 """How names end under which files are written aside."""
 
@@ -49,7 +51,21 @@ def write_file(path: Path, text: str) -> None:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def read_text(path: Path) -> str:
+    """A text file, with or without a byte-order mark.
+
+    Raises:
+        ValueError: If it cannot be read or is no UTF-8; names the file.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8 ({error})") from error
 
 
 def write_aside(path: Path, chunks: Iterable[bytes]) -> Path:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from hourglass.core.config import STRIDE
+from hourglass.core.errors import InputError
 
 REFERENCE_HEIGHT = 200.0
 """Height of a person of scale 1, px: MPII's definition of `scale`."""
@@ -118,7 +119,7 @@ def box_to_crop(box: tuple[float, float, float, float]) -> tuple[np.ndarray, flo
     """
     x, y, width, height = box
     if not np.isfinite(box).all() or width <= 0 or height <= 0:
-        raise ValueError(f"box {box}: x y w h must be finite, and w and h above 0 px")
+        raise InputError(f"box {box}: x y w h must be finite, and w and h above 0 px")
     center = np.array([x + (width - 1) / 2, y + (height - 1) / 2])
     return center, max(width, height) / REFERENCE_HEIGHT
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import Skeleton, side_of
 
 Box = tuple[float, float, float, float]
@@ -57,7 +58,7 @@ class Pose:
     def __post_init__(self) -> None:
         joints = len(self.skeleton.joints)
         if self.points.shape != (joints, 2) or self.scores.shape != (joints,):
-            raise ValueError(
+            raise InputError(
                 f"a pose on skeleton {self.skeleton.name!r} needs points ({joints}, 2) and scores "
                 f"({joints},), got {self.points.shape} and {self.scores.shape}"
             )
@@ -114,7 +115,7 @@ class Pose:
         keypoints = values["keypoints"]
         names = tuple(keypoint["name"] for keypoint in keypoints)
         if names != skeleton.joints:
-            raise ValueError(f"keypoints {names} are not those of skeleton {skeleton.name!r}")
+            raise InputError(f"keypoints {names} are not those of skeleton {skeleton.name!r}")
         x, y, width, height = values["box"]
         return cls(
             points=np.array([[k["x"], k["y"]] for k in keypoints], np.float32),

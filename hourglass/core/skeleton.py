@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
+
 Colour = tuple[int, int, int]
 Pair = tuple[int, int]
 
@@ -85,42 +87,42 @@ class Skeleton:
         if not self.groups:
             object.__setattr__(self, "groups", self._pair_groups())
         if len(self.colours) != len(self.bones):
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r}: {len(self.colours)} colours for {len(self.bones)} bones, "
                 "one per bone is needed"
             )
         if self.sigmas and len(self.sigmas) != len(self.joints):
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r}: {len(self.sigmas)} sigmas for {len(self.joints)} joints, "
                 "one per joint is needed, or none"
             )
         if any(not 0 < sigma < 10 for sigma in self.sigmas):
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r}: sigmas are {self.sigmas}, each must be above 0 (COCO's "
                 "are 0.025 to 0.107)"
             )
         if self.reference not in REFERENCES:
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r}: reference is {self.reference!r}, it must be one of "
                 f"{', '.join(REFERENCES)}"
             )
         if self.reference == "torso" and self.torso is None:
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r}: reference 'torso' needs the pair of joints `torso`"
             )
 
     def _check_joints(self) -> None:
         if not 1 <= len(self.joints) <= MOST_JOINTS:
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r} has {len(self.joints)} joints, 1 to {MOST_JOINTS} are "
                 "allowed"
             )
         for joint in self.joints:
             if not isinstance(joint, str) or not joint.strip():
-                raise ValueError(f"skeleton {self.name!r}: {joint!r} is no name of a joint")
+                raise InputError(f"skeleton {self.name!r}: {joint!r} is no name of a joint")
         twice = {joint for joint in self.joints if self.joints.count(joint) > 1}
         if twice:
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r}: joint {min(twice)!r} comes more than once, each name may "
                 "come once"
             )
@@ -136,14 +138,14 @@ class Skeleton:
         for field, entries in used.items():
             for entry in entries:
                 if not all(0 <= joint < len(self.joints) for joint in entry):
-                    raise ValueError(
+                    raise InputError(
                         f"skeleton {self.name!r}: {field} has {entry}, but joints are numbered 0 "
                         f"to {len(self.joints) - 1}"
                     )
         mirrored = [joint for pair in self.mirror_pairs for joint in pair]
         twice = {joint for joint in mirrored if mirrored.count(joint) > 1}
         if twice:
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r}: mirror_pairs name joint {min(twice)} "
                 f"({self.joints[min(twice)]!r}) more than once, each joint mirrors one other"
             )
@@ -204,7 +206,7 @@ class Skeleton:
             ValueError: If the skeleton has no joint of that name.
         """
         if joint not in self.joints:
-            raise ValueError(
+            raise InputError(
                 f"skeleton {self.name!r} has no joint {joint!r}; it has {', '.join(self.joints)}"
             )
         return self.joints.index(joint)
@@ -251,15 +253,15 @@ class Skeleton:
             ValueError: If it is none; names `where` and the field.
         """
         if not isinstance(values, Mapping):
-            raise ValueError(f"{where}: a skeleton must be a JSON object, got {values!r:.60}")
+            raise InputError(f"{where}: a skeleton must be a JSON object, got {values!r:.60}")
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
-            raise ValueError(
+            raise InputError(
                 f"{where}: a skeleton has no field {unknown[0]!r}; it has "
                 f"{', '.join(cls.__dataclass_fields__)}"
             )
         if not {"name", "joints"} <= set(values):
-            raise ValueError(f"{where}: a skeleton needs the fields 'name' and 'joints'")
+            raise InputError(f"{where}: a skeleton needs the fields 'name' and 'joints'")
         try:
             fields = {
                 **values,
@@ -280,18 +282,18 @@ class Skeleton:
                 fields["mirror_pairs"] = mirror_pairs_of(fields["joints"])
             return cls(**fields)
         except (TypeError, ValueError, AttributeError) as error:
-            raise ValueError(f"{where}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
 
 
 def _names(values: Any) -> tuple[str, ...]:
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise ValueError(f"'joints' is {values!r:.60}, it must be a list of names")
+        raise InputError(f"'joints' is {values!r:.60}, it must be a list of names")
     return tuple(values)
 
 
 def _index(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{value!r} must be a joint's number, counted from 0")
+        raise InputError(f"{value!r} must be a joint's number, counted from 0")
     return value
 
 
@@ -302,14 +304,14 @@ def _pairs(values: Any) -> tuple[Pair, ...]:
 def _pair(values: Any) -> Pair:
     pair = [_index(value) for value in values]
     if len(pair) != 2:
-        raise ValueError(f"{pair} must be two joints' numbers")
+        raise InputError(f"{pair} must be two joints' numbers")
     return pair[0], pair[1]
 
 
 def _colour(values: Any) -> Colour:
     colour = [_index(value) for value in values]
     if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
-        raise ValueError(f"colour {colour} must be three numbers from 0 to 255")
+        raise InputError(f"colour {colour} must be three numbers from 0 to 255")
     return colour[0], colour[1], colour[2]
 
 
@@ -465,10 +467,10 @@ def read_skeleton(source: str | Path) -> Skeleton:
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"skeleton {source}: neither one of {', '.join(SKELETONS)} nor a file that can be read "
             f"({error.strerror})"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+        raise InputError(f"{path}: not JSON ({error})") from error
     return Skeleton.from_dict(values, where=str(path))

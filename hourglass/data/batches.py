@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hourglass.core.errors import InputError
+
 TargetChange = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """From a batch's crops, heatmaps and weights to its new heatmaps and weights."""
 
@@ -18,7 +20,7 @@ def steps_per_epoch(people: int, batch_size: int, pattern: str) -> int:
         ValueError: If there is none.
     """
     if people < batch_size:
-        raise ValueError(
+        raise InputError(
             f"{pattern}: {people} people do not fill one batch of {batch_size}; "
             "choose a smaller batch size"
         )
@@ -66,7 +68,7 @@ def _require_crops(changed: object, shape: tuple[int, ...]) -> None:
         kind = f"{changed.shape} {changed.dtype}"
     else:
         return
-    raise ValueError(f"augment must give crops {shape} uint8, as it was given, got {kind}")
+    raise InputError(f"augment must give crops {shape} uint8, as it was given, got {kind}")
 
 
 class InputClock:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from hourglass.core.config import STRIDE, Config, parse_weights
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import (
     apply_affine,
     pixels_per_crop_pixel,
@@ -210,11 +211,11 @@ def decode(encoded: bytes, halvings: int, window: np.ndarray) -> np.ndarray:
     flags = REDUCED[halvings] | cv2.IMREAD_IGNORE_ORIENTATION
     picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     if picture is None:
-        raise ValueError("its picture cannot be decoded")
+        raise InputError("its picture cannot be decoded")
     top, left, height, width = window
     part = picture[top : top + height, left : left + width]
     if part.shape[:2] != (height, width):
-        raise ValueError(
+        raise InputError(
             f"its picture has {picture.shape[1]}×{picture.shape[0]} pixels, fewer than it says"
         )
     return cv2.cvtColor(part, cv2.COLOR_BGR2RGB)

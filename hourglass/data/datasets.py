@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import MAX_REDUCTION, crop_side, sample_in_one_thread
 from hourglass.core.person import NOT_LABELLED, Person
 from hourglass.data import crops
@@ -86,7 +87,7 @@ class Preprocessor:
             ValueError: If a training example has no seed.
         """
         if self._training and seed is None:
-            raise ValueError("training examples need a seed, a (2,) integer tensor")
+            raise InputError("training examples need a seed, a (2,) integer tensor")
         planned = self.plan(
             tf.zeros(2, tf.int64) if seed is None else seed, tf.expand_dims(serialized, 0)
         )

@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.sharedctypes import RawArray
+from traceback import format_exc
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import sample_in_one_thread
 from hourglass.data import crops
 from hourglass.data.batches import InputClock, steps_per_epoch
@@ -221,7 +223,7 @@ class Batches:
         """Waits for the batches that are being made, and has all slots free."""
         while self._pending:
             maker, slot = self._pending.popleft()
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(InputError):
                 maker.wait()
             self._free.append((maker, slot))
 
@@ -265,16 +267,17 @@ class _Maker:
 
         Raises:
             ValueError: If it cannot be made.
+            RuntimeError: If the program has a fault; with its traceback.
         """
         try:
             problem = self._connection.recv()
         except (EOFError, ConnectionError):
-            raise ValueError(
+            raise InputError(
                 "a process that makes batches ended; a script that trains must keep its own calls "
                 'under `if __name__ == "__main__":`'
             ) from None
-        if problem:
-            raise ValueError(problem)
+        if problem is not None:
+            raise problem
 
     def take(self, slot: int) -> Batch:
         """A copy of a batch that is there."""
@@ -333,12 +336,15 @@ def _make_batches(
         places, config = connection.recv()
         while True:
             task, slot = connection.recv()
-            problem = ""
+            problem: Exception | None = None
             try:
                 people = [places[one] for one in task.people]
                 make_batch(people, config, task.seed, out=slots[slot], files=files)
-            except (ValueError, OSError) as error:
-                problem = str(error)
+            except (InputError, OSError) as error:
+                problem = InputError(str(error))
+            except Exception:
+                # Of a fault, the training must tell where in this process it happened.
+                problem = RuntimeError(f"in a process that makes batches:\n{format_exc()}")
             connection.send(problem)
 
 
@@ -385,7 +391,7 @@ def make_batch(
     for row, (place, record) in enumerate(zip(places, records, strict=True)):
         try:
             picture = crops.decode(record.encoded, plan.halvings[row], plan.window[row])
-        except ValueError as error:
-            raise ValueError(f"{place.path}: record {place.number}: {error}") from error
+        except InputError as error:
+            raise InputError(f"{place.path}: record {place.number}: {error}") from error
         crops.render(picture, plan.of(row), out=image[row])
     _, weights[:people] = crops.draw(plan.cells, plan.weights, config, out=heatmaps[:people])

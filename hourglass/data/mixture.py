@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from hourglass.core.errors import InputError
+
 Pattern = str | Sequence[str] | Mapping[str, float]
 """One glob of shards, several, or several with the share of each."""
 
@@ -33,14 +35,14 @@ def parse_folders(text: str) -> dict[str, float | None]:
             part.strip().rpartition(":") if ":" in part else (part.strip(), "", "")
         )
         if not folder:
-            raise ValueError(f"--data {text!r}: a folder's name is missing")
+            raise InputError(f"--data {text!r}: a folder's name is missing")
         folder = folder.rstrip("/") or folder
         if folder in folders:
-            raise ValueError(f"--data {text!r}: {folder} comes twice")
+            raise InputError(f"--data {text!r}: {folder} comes twice")
         folders[folder] = _share(share, text) if colon else None
     given = [share is not None for share in folders.values()]
     if any(given) and not all(given):
-        raise ValueError(
+        raise InputError(
             f"--data {text!r}: give every folder a share, such as A:0.6,B:0.4, or none"
         )
     return folders
@@ -52,7 +54,7 @@ def _share(word: str, text: str) -> float:
     except ValueError:
         share = math.nan
     if not (math.isfinite(share) and share > 0):
-        raise ValueError(f"--data {text!r}: the share {word!r} must be a number above 0")
+        raise InputError(f"--data {text!r}: the share {word!r} must be a number above 0")
     return share
 
 
@@ -92,7 +94,7 @@ def turns_of_parts(shares: Mapping[str, float], people: int) -> list[int]:
     counts = epoch_counts(shares.values(), people)
     for (pattern, share), count in zip(shares.items(), counts, strict=True):
         if not count:
-            raise ValueError(
+            raise InputError(
                 f"{pattern}: its share {share:g} of {sum(shares.values()):g} is none of the "
                 f"{people} people of an epoch; give it more"
             )

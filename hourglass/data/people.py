@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import CROP_MARGIN, crop_side
 from hourglass.core.person import NOT_LABELLED, Person
 from hourglass.core.skeleton import Skeleton
@@ -61,7 +62,7 @@ def load_people(pattern: Pattern) -> People:
     paths = find_shards(pattern)
     people = [record.person for record in read_records(paths)]
     if not people:
-        raise ValueError(f"{describe(pattern)}: the shards hold no people")
+        raise InputError(f"{describe(pattern)}: the shards hold no people")
     return gather(people, find_skeleton(paths))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import google_crc32c
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import NOT_LABELLED, Person
 
 if TYPE_CHECKING:
@@ -173,10 +174,10 @@ def read_example(serialized: bytes) -> Record:
     try:
         values = _read_features(memoryview(serialized))
     except (IndexError, ValueError) as error:
-        raise ValueError(f"records of another schema ({error})") from error
+        raise InputError(f"records of another schema ({error})") from error
     missing = [name for name in FEATURES if name not in values]
     if missing:
-        raise ValueError(f"records of another schema, {missing[0]!r} is missing")
+        raise InputError(f"records of another schema, {missing[0]!r} is missing")
     (height,), (width,) = (_numbers(values, f"image/{side}", 1) for side in ("height", "width"))
     joints = len(values[PARTS + "x"]) // 4
     points = [_floats(values, PARTS + axis, joints) for axis in "xy"]
@@ -222,7 +223,7 @@ def _numbers(values: dict[str, memoryview], name: str, count: int) -> list[int]:
 
 def _require_count(name: str, count: float, wanted: int) -> None:
     if count != wanted:
-        raise ValueError(
+        raise InputError(
             f"records of another schema ({name} has {count:g} values, it must have {wanted})"
         )
 
@@ -245,7 +246,7 @@ def _read_fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     while position < end:
         tag = data[position]
         if tag & 7 != 2:
-            raise ValueError(f"field of kind {tag & 7} at byte {position}")
+            raise InputError(f"field of kind {tag & 7} at byte {position}")
         length, shift = 0, 0
         while True:
             position += 1
@@ -256,7 +257,7 @@ def _read_fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
                 break
         position += 1
         if position + length > end:
-            raise ValueError("cut off")
+            raise InputError("cut off")
         yield tag >> 3, data[position : position + length]
         position += length
 

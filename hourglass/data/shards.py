@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.records import Record, masked_checksum, read_example
 from hourglass.media.pictures import decode_picture
@@ -53,7 +54,7 @@ def find_shards(pattern: str | Iterable[str]) -> list[str]:
         return [path for one in pattern for path in find_shards(one)]
     paths = sorted(path for path in glob.glob(pattern) if path.endswith(SUFFIX))
     if not paths:
-        raise ValueError(
+        raise InputError(
             f"no shards match {pattern!r}; build them with `python -m hourglass.build`"
         )
     _require_complete(paths)
@@ -72,10 +73,10 @@ def _require_complete(paths: list[str]) -> None:
         missing = sorted(set(range(1, total + 1)) - present)
         if missing:
             first = os.path.join(folder, shard_name(split, missing[0], total))
-            raise ValueError(f"{len(missing)} of {total} shards are missing, the first is {first}")
+            raise InputError(f"{len(missing)} of {total} shards are missing, the first is {first}")
         other = totals.setdefault((folder, split), total)
         if other != total:
-            raise ValueError(
+            raise InputError(
                 f"{folder or '.'} holds two sets of {split} shards, of {other} and of {total}; "
                 "remove one"
             )
@@ -98,7 +99,7 @@ def find_skeleton(paths: list[str]) -> Skeleton:
         found.setdefault(_manifests_skeleton(Path(folder) / MANIFEST), folder)
     if len(found) > 1:
         (one, here), (other, there) = list(found.items())[:2]
-        raise ValueError(
+        raise InputError(
             f"{here} has skeleton {one.name!r}, {there} has {other.name!r}: shards of one skeleton "
             "are needed"
         )
@@ -108,7 +109,7 @@ def find_skeleton(paths: list[str]) -> Skeleton:
             for place in _places(path)[:1]:
                 joints = len(read_record(file, place).person.visibility)
                 if joints != len(skeleton.joints):
-                    raise ValueError(
+                    raise InputError(
                         f"{path}: records of {joints} joints, but skeleton {skeleton.name!r} has "
                         f"{len(skeleton.joints)}; {MANIFEST} beside the shards says which skeleton "
                         "they are of, copy it along with them"
@@ -123,7 +124,7 @@ def _manifests_skeleton(manifest: Path) -> Skeleton:
         values = json.loads(manifest.read_text(encoding="utf-8"))
         stored = values.get("skeleton")
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{manifest}: not a manifest of shards ({error})") from error
+        raise InputError(f"{manifest}: not a manifest of shards ({error})") from error
     return MPII if stored is None else Skeleton.from_dict(stored, where=str(manifest))
 
 
@@ -173,7 +174,7 @@ def _places(path: str) -> list[Place]:
                 length = _record_length(file.read(HEADER), path, position)
                 end = position + HEADER + length + CHECKSUM
                 if end > size:
-                    raise ValueError(
+                    raise InputError(
                         f"{path}: truncated, record {len(places)} ends at byte {end} of {size}; "
                         "build it again"
                     )
@@ -183,21 +184,21 @@ def _places(path: str) -> list[Place]:
                 position = end
                 file.seek(position)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     return places
 
 
 def _record_length(header: bytes, path: str, position: int) -> int:
     if len(header) < HEADER or masked_checksum(header[:8]) != header[8:]:
-        raise ValueError(f"{path}: truncated or not a TFRecord file (at byte {position})")
+        raise InputError(f"{path}: truncated or not a TFRecord file (at byte {position})")
     return int(struct.unpack("<Q", header[:8])[0])
 
 
 def _require_schema(serialized: bytes, path: str) -> None:
     try:
         read_example(serialized)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def read_record(file: BinaryIO, place: Place) -> Record:
@@ -213,11 +214,11 @@ def read_record(file: BinaryIO, place: Place) -> Record:
     file.seek(place.start)
     serialized = file.read(place.length)
     if masked_checksum(serialized) != file.read(CHECKSUM):
-        raise ValueError(_damaged(place.path, place.number))
+        raise InputError(_damaged(place.path, place.number))
     try:
         return read_example(serialized)
-    except ValueError as error:
-        raise ValueError(f"{place.path}: record {place.number}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{place.path}: record {place.number}: {error}") from error
 
 
 def read_records(paths: list[str]) -> Iterator[Record]:
@@ -250,13 +251,13 @@ def naming_damage(paths: list[str]) -> Iterator[None]:
         # TensorFlow may not be there, and then none of its errors can have been raised.
         errors = getattr(sys.modules.get("tensorflow"), "errors", None)
         if errors and isinstance(error, errors.DataLossError):
-            raise ValueError(find_damage(paths)) from error
+            raise InputError(find_damage(paths)) from error
         bad = None
         if errors and isinstance(error, errors.InvalidArgumentError):
             bad = _find_bad_picture(paths)
         if bad is None:
             raise
-        raise ValueError(bad) from error
+        raise InputError(bad) from error
 
 
 def find_damage(paths: list[str]) -> str:
@@ -286,7 +287,7 @@ def _find_bad_picture(paths: list[str]) -> str | None:
             person, said = record.person, (record.height, record.width)
             try:
                 shape = decode_picture(record.encoded, where=path).shape[:2]
-            except ValueError:
+            except InputError:
                 return f"{path}: the picture of record {count} cannot be decoded; build it again"
             if shape != said:
                 return (

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hourglass.core.errors import InputError
 from hourglass.inference.estimator import SHIPPED
 from hourglass.modelfiles.metadata import HEATMAPS, KEYPOINTS, SUFFIX
 from hourglass.modelfiles.runtimes import GRAPH_FILE
@@ -49,18 +50,18 @@ class Choices:
 
     def __post_init__(self) -> None:
         if self.quantize and self.format != LITERT:
-            raise ValueError(
+            raise InputError(
                 f"--quantize {self.quantize} is for --format {LITERT} only, got {self.format}"
             )
         if self.quantize == INT8 and not self.calibrate:
-            raise ValueError(
+            raise InputError(
                 f"--quantize {INT8} needs --calibrate with a glob of training shards, such as "
                 "'tfrecords/train*'"
             )
         if self.calibrate and self.quantize != INT8:
-            raise ValueError(f"--calibrate is for --quantize {INT8} only, got {self.quantize}")
+            raise InputError(f"--calibrate is for --quantize {INT8} only, got {self.quantize}")
         if self.quantize == INT8 and self.outputs == KEYPOINTS:
-            raise ValueError(
+            raise InputError(
                 f"--quantize {INT8} would round coordinates to 256 values: with it --outputs must "
                 f"be {HEATMAPS}, got {KEYPOINTS}"
             )
@@ -88,13 +89,13 @@ def require_free(output: Path, kind: str, *, force: bool) -> None:
     else:
         right, allowed = output.suffix == ENDINGS[kind], f"end in {ENDINGS[kind]}"
     if not right:
-        raise ValueError(f"--output {output}: the name of a {kind} export must {allowed}")
+        raise InputError(f"--output {output}: the name of a {kind} export must {allowed}")
     if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
-        raise ValueError(f"--output {output}: cannot be written, {output.parent} is no open folder")
+        raise InputError(f"--output {output}: cannot be written, {output.parent} is no open folder")
     if not output.exists():
         return
     replaceable = (output / GRAPH_FILE).is_file() if kind == SAVED_MODEL else output.is_file()
     if not replaceable:
-        raise ValueError(f"--output {output}: exists and is no {kind} export; name another")
+        raise InputError(f"--output {output}: exists and is no {kind} export; name another")
     if not force:
-        raise ValueError(f"--output {output}: exists; replace it with --force, or name another")
+        raise InputError(f"--output {output}: exists; replace it with --force, or name another")

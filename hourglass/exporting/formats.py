@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import from_grid
 from hourglass.data.datasets import validation_dataset
 from hourglass.data.shards import count_people, find_shards, find_skeleton
@@ -57,12 +58,12 @@ def export_model(model: Path, output: Path, choices: Choices, *, force: bool = F
             cannot be written, a package is missing, or there are no people to calibrate with.
     """
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(
+        raise InputError(
             f"export needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()!r}; the model "
             "file is the same for all"
         )
     if model.suffix != SUFFIX:
-        raise ValueError(f"{model}: only a {SUFFIX} file can be exported")
+        raise InputError(f"{model}: only a {SUFFIX} file can be exported")
     require_free(output, choices.format, force=force)
     network, config = load_model(model)
     metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
@@ -152,7 +153,7 @@ def _write_onnx(
     try:
         import tf2onnx
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"--format {ONNX} needs tf2onnx, onnx and onnxruntime: pip install tf2onnx onnx "
             "onnxruntime"
         ) from error
@@ -200,7 +201,7 @@ def calibration_crops(
     require_joints(config, pattern, option="--calibrate")
     people = count_people(find_shards(pattern))
     if people < batch:
-        raise ValueError(f"--calibrate {pattern}: {people} people, at least {batch} are needed")
+        raise InputError(f"--calibrate {pattern}: {people} people, at least {batch} are needed")
     # Whole batches only: the dataset fills the last one up with empty pictures.
     batches = min(people, max(CALIBRATION_PEOPLE, batch)) // batch
     dataset = validation_dataset(pattern, config, batch_size=batch).take(batches)
@@ -220,7 +221,7 @@ def require_joints(config: Config, pattern: str, *, option: str) -> None:
     """
     own, other = config.skeleton, find_skeleton(find_shards(pattern))
     if own.joints != other.joints:
-        raise ValueError(
+        raise InputError(
             f"{option} {pattern}: the shards have the {len(other.joints)} joints of skeleton "
             f"{other.name!r}, the model finds the {len(own.joints)} of {own.name!r}"
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.look import Look
 from hourglass.inference.pipeline import Seen, Writer
@@ -81,4 +82,4 @@ class Canvas:
         if self._writer.failures:
             first = self._writer.failures[0]
             self._writer.failures.clear()
-            raise ValueError(first)
+            raise InputError(first)

@@ -19,6 +19,7 @@ import numpy as np
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN
 from hourglass.core.decoding import Refinement, decode_heatmaps
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import (
     box_to_crop,
     crop_matrix,
@@ -77,7 +78,7 @@ class PoseEstimator:
         self._runtime = runtime
         self._turn = threading.Lock()  # LiteRT's interpreters serve one thread at a time
         if flip_test and not runtime.config.skeleton.mirrors:
-            raise ValueError(
+            raise InputError(
                 f"skeleton {runtime.config.skeleton.name!r} has no left and right joints, so its "
                 "mirror image cannot be averaged in: leave the flip test out"
             )
@@ -188,14 +189,14 @@ class PoseEstimator:
         """
         centers, scales = np.asarray(centers, np.float64), np.asarray(scales, np.float64)
         if centers.shape != (len(images), 2) or scales.shape != (len(images),):
-            raise ValueError(
+            raise InputError(
                 f"{len(images)} pictures need centers ({len(images)}, 2) and scales "
                 f"({len(images)},), got {centers.shape} and {scales.shape}"
             )
         if not np.isfinite(centers).all():
-            raise ValueError("every one of the centers must be a finite number of px")
+            raise InputError("every one of the centers must be a finite number of px")
         if not (np.isfinite(scales) & (scales > 0)).all():
-            raise ValueError("every one of the scales must be finite and above 0 (height / 200 px)")
+            raise InputError("every one of the scales must be finite and above 0 (height / 200 px)")
         size = self._runtime.config.network.input_size
         joints = self._runtime.config.network.joints
         points = np.zeros((len(images), joints, 2), np.float32)
@@ -259,7 +260,7 @@ def whole(image: np.ndarray) -> Box:
 
 def _require_finite(heatmaps: np.ndarray) -> None:
     if not np.isfinite(heatmaps.sum()):  # the quickest look at every number
-        raise ValueError(
+        raise InputError(
             "the model gives heatmaps that are no numbers (NaN or infinite): its weights are "
             "damaged, or its arithmetic overflows; another model file is needed"
         )

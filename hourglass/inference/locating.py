@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hourglass.core.boxes import Boxes, require_overlap
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.inference.pipeline import Locate, whole_picture
 
@@ -20,7 +21,7 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
             picture, the file has none for it, or nobody is found in it.
     """
     if sum(map(bool, (boxes, listed is not None, detect))) > 1:
-        raise ValueError("--box, --boxes and --detect all say where people are: give one of them")
+        raise InputError("--box, --boxes and --detect all say where people are: give one of them")
     if detect:
         from hourglass.inference.detection import PeopleDetector
 
@@ -29,7 +30,7 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
         def detected(picture: np.ndarray, path: Path | None) -> list[Box]:
             found = detector(picture)
             if not found and path is not None:
-                raise ValueError(f"{path}: --detect found nobody; --box would say where to look")
+                raise InputError(f"{path}: --detect found nobody; --box would say where to look")
             return found
 
         return detected
@@ -37,7 +38,7 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
     def given(picture: np.ndarray, path: Path | None) -> list[Box]:
         chosen = listed.of(path) if listed and path else list(boxes)
         if listed and not chosen:
-            raise ValueError(f"{path}: no box for this picture in --boxes")
+            raise InputError(f"{path}: no box for this picture in --boxes")
         height, width = picture.shape[:2]
         for box in chosen:
             require_overlap(box, width=width, height=height, where=str(path or "--box"))

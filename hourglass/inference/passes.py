@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 from hourglass.inference.canvas import Canvas
 from hourglass.inference.estimator import PoseEstimator
@@ -126,7 +127,7 @@ def predict_films(
             failures += film.failures
             if film.interrupted:
                 return Pass(done, failures + not_begun(sources[number:]), interrupted=True)
-        except ValueError as error:
+        except InputError as error:
             failures.append(str(error))
     return Pass(done, failures)
 
@@ -202,7 +203,7 @@ def predict_film(
                 click.echo("interrupted", err=True)
             else:
                 failures.append(f"{film.name}: interrupted after {done} frames, which are kept")
-        except ValueError as error:
+        except InputError as error:
             if not done:
                 raise
             failures.append(str(error))

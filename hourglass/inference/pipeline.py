@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Box, Pose
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator, whole
 from hourglass.media.pictures import picture_size, read_picture
@@ -59,7 +60,7 @@ class Failed:
     """A picture that could not be looked at, and why."""
 
     path: Path
-    error: ValueError
+    error: InputError
 
 
 def see_pictures(
@@ -70,19 +71,19 @@ def see_pictures(
     Args:
         paths: Picture files.
         estimator: The network.
-        locate: Says where people are; what it refuses with a `ValueError` fails alone.
+        locate: Says where people are; what it refuses with an `InputError` fails alone.
     """
     waiting: list[Seen | Failed] = []
     boxes: list[list[Box]] = []
     people = pixels = 0
     for path, outcome in _read(paths, locate):
-        if isinstance(outcome, ValueError):
+        if isinstance(outcome, InputError):
             waiting.append(Failed(path, outcome))
             boxes.append([])
         else:
             waiting.append(Seen(outcome[0], [], path))
             boxes.append(outcome[1])
-        pixels += 0 if isinstance(outcome, ValueError) else outcome[0].size // 3
+        pixels += 0 if isinstance(outcome, InputError) else outcome[0].size // 3
         people += len(boxes[-1])
         if people >= BATCH_SIZE or len(waiting) >= AHEAD or pixels >= MOST_PIXELS:
             yield from _estimated(waiting, boxes, estimator)
@@ -92,14 +93,14 @@ def see_pictures(
 
 def _read(
     paths: Sequence[Path], locate: Locate
-) -> Iterator[tuple[Path, tuple[np.ndarray, list[Box]] | ValueError]]:
+) -> Iterator[tuple[Path, tuple[np.ndarray, list[Box]] | InputError]]:
     """Pictures with their people's boxes, read ahead in threads; or why there are none."""
 
-    def read(path: Path) -> tuple[np.ndarray, list[Box]] | ValueError:
+    def read(path: Path) -> tuple[np.ndarray, list[Box]] | InputError:
         try:
             picture = read_picture(path)
             return picture, locate(picture, path)
-        except ValueError as error:
+        except InputError as error:
             return error
 
     pending: deque[tuple[Path, int, Future]] = deque()
@@ -124,7 +125,7 @@ def _read(
 def _pixels_of(path: Path) -> int:
     try:
         width, height = picture_size(path)
-    except ValueError:
+    except InputError:
         return 0  # whoever reads it says why it cannot be
     return width * height
 
@@ -223,7 +224,7 @@ def read_newest(items: Iterable[Item]) -> Iterator[Item]:
 class Writer:
     """Runs jobs in threads, a few waiting at most; a context manager that ends when all are done.
 
-    A job that fails with a `ValueError` is noted in `failures`, and the others go on.
+    A job that fails with an `InputError` is noted in `failures`, and the others go on.
 
     Args:
         threads: How many jobs run at once; with one they run in their order.
@@ -262,7 +263,7 @@ class Writer:
         self._pixels -= pixels
         try:
             future.result()
-        except ValueError as error:
+        except InputError as error:
             self.failures.append(str(error))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import box_to_crop
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import MPII
@@ -148,7 +149,7 @@ def label_pictures(
     source: str,
     most: float,
     fewest: int,
-) -> Iterator[list[dict[str, Any]] | ValueError]:
+) -> Iterator[list[dict[str, Any]] | InputError]:
     """Labels the people of many pictures, one picture after the other.
 
     Args:
@@ -167,7 +168,7 @@ def label_pictures(
         try:
             picture = read_picture(path)
             people = teach(picture, locate(picture, path), estimator)
-        except ValueError as error:
+        except InputError as error:
             yield error
             continue
         name = str(path.relative_to(folder))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from hourglass.core.errors import InputError
 from hourglass.lifting.body import BODY, PELVIS
 
 END = "_end"
@@ -79,10 +80,10 @@ def read_bvh(path: str | Path) -> Motion:
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     hierarchy, _, motion = text.partition("MOTION")
     if "HIERARCHY" not in hierarchy or not motion:
-        raise ValueError(f"{path}: no BVH file, HIERARCHY and MOTION must both stand in it")
+        raise InputError(f"{path}: no BVH file, HIERARCHY and MOTION must both stand in it")
     tree = _Hierarchy(hierarchy.split(), str(path))
     tree.read()
     values, frame_time = _parse_motion(motion, sum(map(len, tree.channels)), str(path))
@@ -123,14 +124,14 @@ class _Hierarchy:
             elif word == "CHANNELS" and self._open:
                 (count,) = self._take(1)
                 if count not in CHANNEL_COUNTS:
-                    raise ValueError(f"{self._says(word)} counts {count!r}, 0 to 6 are possible")
+                    raise InputError(f"{self._says(word)} counts {count!r}, 0 to 6 are possible")
                 self.channels[self._open[-1]] = self._checked(self._take(int(count)))
             elif word == "}" and self._open:
                 self._open.pop()
             else:
-                raise ValueError(f"{self._where}: {word!r} does not belong into a hierarchy there")
+                raise InputError(f"{self._where}: {word!r} does not belong into a hierarchy there")
         if self._open or not self.names:
-            raise ValueError(f"{self._where}: its hierarchy is not closed, '}}' is missing")
+            raise InputError(f"{self._where}: its hierarchy is not closed, '}}' is missing")
 
     def _says(self, word: str) -> str:
         return f"{self._where}: {word} of {self.names[self._open[-1]]!r}"
@@ -138,7 +139,7 @@ class _Hierarchy:
     def _take(self, count: int) -> list[str]:
         taken = self._words[self._position : self._position + count]
         if len(taken) < count:
-            raise ValueError(f"{self._where}: its hierarchy ends early, after {self._words[-1]!r}")
+            raise InputError(f"{self._where}: its hierarchy ends early, after {self._words[-1]!r}")
         self._position += count
         return taken
 
@@ -149,9 +150,9 @@ class _Hierarchy:
         if kind == "End":
             name = (self.names[self._open[-1]] if self._open else "") + END
         if kind == "ROOT" and self.names:
-            raise ValueError(f"{self._where}: a second ROOT, {name!r}; one skeleton is needed")
+            raise InputError(f"{self._where}: a second ROOT, {name!r}; one skeleton is needed")
         if name in self.names:
-            raise ValueError(
+            raise InputError(
                 f"{self._where}: joint {name!r} stands twice in the hierarchy, which must be a "
                 "tree without cycles"
             )
@@ -165,7 +166,7 @@ class _Hierarchy:
         found = tuple(word.capitalize() for word in channels)
         allowed = {axis + kind for axis in AXES for kind in ("position", "rotation")}
         if len(set(found)) < len(found) or not set(found) <= allowed:
-            raise ValueError(
+            raise InputError(
                 f"{self._says('CHANNELS')} are {' '.join(found)}; each must be one of Xposition "
                 "to Zrotation, and none twice"
             )
@@ -176,26 +177,26 @@ def _numbers(words: Sequence[str], where: str) -> list[float]:
     try:
         return [float(word) for word in words]
     except ValueError as error:
-        raise ValueError(f"{where} is {' '.join(words)!r}, numbers are needed") from error
+        raise InputError(f"{where} is {' '.join(words)!r}, numbers are needed") from error
 
 
 def _parse_motion(text: str, channels: int, where: str) -> tuple[np.ndarray, float]:
     words = text.split()
     if words[:1] != ["Frames:"] or words[2:4] != ["Frame", "Time:"] or len(words) < 5:
-        raise ValueError(f"{where}: MOTION must begin with 'Frames: N' and 'Frame Time: seconds'")
+        raise InputError(f"{where}: MOTION must begin with 'Frames: N' and 'Frame Time: seconds'")
     frames, frame_time = _numbers([words[1], words[4]], f"{where}: 'Frames:' and 'Frame Time:'")
     if frames < 1 or not 0 < frame_time < np.inf:
-        raise ValueError(f"{where}: {frames:g} frames of {frame_time:g} s, both must be above 0")
+        raise InputError(f"{where}: {frames:g} frames of {frame_time:g} s, both must be above 0")
     values = np.array(_numbers(words[5:], f"{where}: its motion"))
     if len(values) != frames * channels:
-        raise ValueError(
+        raise InputError(
             f"{where}: {len(values)} numbers in its motion, {frames:g} frames of {channels} "
             f"channels need {frames * channels:g}"
         )
     values = values.reshape(int(frames), channels)
     broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(broken):
-        raise ValueError(
+        raise InputError(
             f"{where}: frame {broken[0]} has a number that is not finite "
             f"({len(broken)} such frames of {len(values)})"
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import Skeleton
 from hourglass.lifting.body import ABOUT_PELVIS, BODY, SEEN, normalised, seen_joints
@@ -92,7 +93,7 @@ class Lifter:
         """
         body = self.bodies([pose])[0]
         if body is None:
-            raise ValueError(self.refusal(pose))
+            raise InputError(self.refusal(pose))
         return body
 
     def bodies(self, poses: Sequence[Pose]) -> list[Body | None]:

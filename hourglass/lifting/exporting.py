@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.lifting.model_file import WEIGHTS, About, load_lifter
 from hourglass.lifting.network import build_lifter, set_weights
@@ -68,17 +69,17 @@ def default_output(model: Path, kind: str) -> Path:
 
 def _refuse_wrong(output: Path, kind: str, quantize: str | None, *, force: bool) -> None:
     if keras.backend.backend() != "tensorflow":
-        raise ValueError(f"export needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()!r}")
+        raise InputError(f"export needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()!r}")
     if kind not in ENDINGS:
-        raise ValueError(f"--format {kind}: lifting networks become {' or '.join(ENDINGS)}")
+        raise InputError(f"--format {kind}: lifting networks become {' or '.join(ENDINGS)}")
     if quantize and kind != "litert":
-        raise ValueError(f"--quantize {quantize} is for --format litert only, got {kind}")
+        raise InputError(f"--quantize {quantize} is for --format litert only, got {kind}")
     if output.suffix != ENDINGS[kind]:
-        raise ValueError(f"--output {output}: the name of this export must end in {ENDINGS[kind]}")
+        raise InputError(f"--output {output}: the name of this export must end in {ENDINGS[kind]}")
     if not output.parent.is_dir():
-        raise ValueError(f"--output {output}: there is no folder {output.parent}")
+        raise InputError(f"--output {output}: there is no folder {output.parent}")
     if output.exists() and not force:
-        raise ValueError(f"--output {output}: exists; replace it with --force, or name another")
+        raise InputError(f"--output {output}: exists; replace it with --force, or name another")
 
 
 def _serving_function(network: keras.Model) -> Any:
@@ -105,7 +106,7 @@ def _write_onnx(path: Path, serve: Any, about: About, quantize: str | None) -> N
     try:
         import tf2onnx
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             "--format onnx needs tf2onnx, onnx and onnxruntime: pip install tf2onnx onnx "
             "onnxruntime"
         ) from error

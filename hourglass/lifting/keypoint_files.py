@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
+from hourglass.core.files import read_text
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import COCO, Skeleton
 from hourglass.media.results import OPENPOSE, Found
@@ -41,22 +43,13 @@ def read_keypoints(path: Path) -> list[Found]:
     """
     if path.is_dir():
         files = sorted(path.glob(f"*{OPENPOSE_ENDING}"))
-        frames = [parse_keypoints(_text(file), where=str(file)) for file in files]
+        frames = [parse_keypoints(read_text(file), where=str(file)) for file in files]
         return [
             Found(str(path), 0, 0, one.poses, frame=number)
             for number, found in enumerate(frames)
             for one in found
         ]
-    return parse_keypoints(_text(path), where=str(path))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text ({error})") from error
+    return parse_keypoints(read_text(path), where=str(path))
 
 
 def parse_keypoints(text: str, *, where: str) -> list[Found]:
@@ -68,7 +61,7 @@ def parse_keypoints(text: str, *, where: str) -> list[Found]:
     try:
         content = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{where}: no JSON ({error})") from error
+        raise InputError(f"{where}: no JSON ({error})") from error
     try:
         if isinstance(content, dict) and "people" in content and "image" not in content:
             return [Found(where, 0, 0, _openpose(content["people"], where))]
@@ -78,9 +71,11 @@ def parse_keypoints(text: str, *, where: str) -> list[Found]:
             return _coco_results(content, where)
         if isinstance(content, list) and content and "people" in content[0]:
             return [_own(one, f"{where}: entry {number}") for number, one in enumerate(content)]
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{where}: damaged, {error!r} in it") from error
-    raise ValueError(
+    except InputError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise InputError(f"{where}: damaged, {error!r} in it") from error
+    raise InputError(
         f"{where}: of no known layout; hourglass.predict --json, OpenPose and COCO keypoints are"
     )
 
@@ -89,11 +84,11 @@ def _pose(names: Sequence[str], values: Sequence[Sequence[float]], where: str) -
     try:
         array = np.array(values, np.float32).reshape(len(names), 3)
     except ValueError as error:
-        raise ValueError(f"{where}: {len(names)} joints of x, y and score are needed") from error
+        raise InputError(f"{where}: {len(names)} joints of x, y and score are needed") from error
     try:
         skeleton = Skeleton("keypoints", tuple(names), bones=(), mirror_pairs=(), groups=())
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     known = array[array[:, 2] > 0, :2]
     low, high = (known.min(axis=0), known.max(axis=0)) if len(known) else (np.zeros(2),) * 2
     box = (float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1]))
@@ -118,7 +113,7 @@ def _openpose(people: list[dict[str, Any]], where: str) -> list[Pose]:
     for number, person in enumerate(people):
         values = person["pose_keypoints_2d"]
         if len(values) not in sets:
-            raise ValueError(
+            raise InputError(
                 f"{where}: person {number} has {len(values)} numbers in pose_keypoints_2d, "
                 f"allowed are {' and '.join(map(str, sets))}"
             )
@@ -131,7 +126,7 @@ def _openpose(people: list[dict[str, Any]], where: str) -> list[Pose]:
 def _number(value: Any, where: str) -> int | None:
     """The person's number in a film, if there is one."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise ValueError(f"{where}: id {value!r} must be a whole number")
+        raise InputError(f"{where}: id {value!r} must be a whole number")
     return value
 
 
@@ -154,7 +149,7 @@ def _coco_labels(content: dict[str, Any], where: str) -> list[Found]:
         pose = _pose(joints, entry["keypoints"], f"{where}: annotation {number}")
         by_image.setdefault(entry["image_id"], []).append(pose)
     if not by_image:
-        raise ValueError(f"{where}: none of its annotations has keypoints")
+        raise InputError(f"{where}: none of its annotations has keypoints")
     found = []
     for image, poses in by_image.items():
         file = files.get(image, {})

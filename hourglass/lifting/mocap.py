@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.lifting.body import BODY, PELVIS
 from hourglass.lifting.bvh import positions, read_bvh
@@ -70,11 +71,11 @@ def find_files(source: Path) -> list[Path]:
         ValueError: If there is none.
     """
     if not source.exists():
-        raise ValueError(f"{source}: no such file or folder")
+        raise InputError(f"{source}: no such file or folder")
     inside = source.rglob("*") if source.is_dir() else iter([source])
     found = sorted(path for path in inside if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise ValueError(f"{source}: no motion file, its name must end in .bvh, .npz or .npy")
+        raise InputError(f"{source}: no motion file, its name must end in .bvh, .npz or .npy")
     return found
 
 
@@ -127,7 +128,7 @@ def _members(path: Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not an .npz file, or a damaged one ({error})") from error
+        raise InputError(f"{path}: not an .npz file, or a damaged one ({error})") from error
 
 
 def _read_array(path: Path) -> np.ndarray:
@@ -136,19 +137,19 @@ def _read_array(path: Path) -> np.ndarray:
         if isinstance(stored, np.lib.npyio.NpzFile):
             with stored:
                 if "points" not in stored.files:
-                    raise ValueError(f"no array 'points' inside, but {', '.join(stored.files)}")
+                    raise InputError(f"no array 'points' inside, but {', '.join(stored.files)}")
                 points = stored["points"]
         else:
             points = stored
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read ({error})") from error
+        raise InputError(f"{path}: cannot be read ({error})") from error
     return _require_body(points, where=str(path))
 
 
 def _require_body(points: np.ndarray, *, where: str) -> np.ndarray:
     shape = (len(BODY.joints), 3)
     if points.ndim != 3 or points.shape[1:] != shape or not len(points):
-        raise ValueError(
+        raise InputError(
             f"{where}: an array {points.shape}, it must be (F, {shape[0]}, 3) with the joints "
             f"{', '.join(BODY.joints)}"
         )
@@ -165,7 +166,7 @@ class _NumpyUnpickler(pickle.Unpickler):
         full = f"{module}.{name}" if module == "_codecs" else name
         if (module.split(".")[0] in ("numpy", "_codecs")) and full in self.ALLOWED:
             return super().find_class(module, name)
-        raise ValueError(f"it names {module}.{name}, only numpy arrays are opened")
+        raise InputError(f"it names {module}.{name}, only numpy arrays are opened")
 
 
 def _read_h36m(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -184,7 +185,7 @@ def _read_h36m(path: Path) -> Iterator[tuple[str, str, np.ndarray]]:
             (who, clip, array) for who, clips in content.items() for clip, array in clips.items()
         ]
     except (OSError, ValueError, AttributeError, pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path}: not Human3.6M's layout ({error})") from error
+        raise InputError(f"{path}: not Human3.6M's layout ({error})") from error
     for subject, clip, array in pairs:
         joints = array[:, H36M_32, :3] if array.shape[1] == 32 else array
         yield str(subject), str(clip), _require_body(joints, where=f"{path}: {subject} {clip}")
@@ -211,14 +212,14 @@ def to_millimetres(points: np.ndarray, *, unit: str | None, where: str) -> np.nd
     """
     broken = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
     if len(broken):
-        raise ValueError(f"{where}: frame {broken[0]} has a number that is not finite")
+        raise InputError(f"{where}: frame {broken[0]} has a number that is not finite")
     lengths = bone_lengths(points)
     if unit is None:
         unit = _unit_of(_height(lengths), where=where)
     lengths = lengths * UNITS[unit]
     if lengths.min() < SHORTEST_BONE:
         parent, child = BODY.bones[int(lengths.argmin())]
-        raise ValueError(
+        raise InputError(
             f"{where}: {BODY.joints[parent]} and {BODY.joints[child]} are {lengths.min():.1f} mm "
             f"apart, a bone has at least {SHORTEST_BONE:g}"
         )
@@ -245,7 +246,7 @@ def _unit_of(height: float, *, where: str) -> str:
     for unit, millimetres in UNITS.items():
         if HEIGHTS[0] <= height * millimetres <= HEIGHTS[1]:
             return unit
-    raise ValueError(
+    raise InputError(
         f"{where}: the person is {height:.4g} units tall, which is a person's height in none of "
         f"{', '.join(UNITS)}; say which with --unit"
     )
@@ -275,13 +276,13 @@ def load_clips(path: Path) -> list[Clip]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             if tuple(stored["joints"]) != BODY.joints:
-                raise ValueError(f"its joints are {', '.join(stored['joints'])}")
+                raise InputError(f"its joints are {', '.join(stored['joints'])}")
             ends = np.cumsum(stored["frames"])
             points = np.split(stored["points"], ends[:-1])
             columns = (stored[name].tolist() for name in ("subjects", "actions", "names", "rates"))
             return [Clip(*values) for values in zip(points, *columns, strict=True)]
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path}: not a file of tools.mocap ({error})") from error
+        raise InputError(f"{path}: not a file of tools.mocap ({error})") from error
 
 
 def split(
@@ -301,14 +302,14 @@ def split(
         ValueError: If there is only one clip, or a subject is unknown or the only one.
     """
     if len(clips) < 2:
-        raise ValueError(f"{len(clips)} clip, a split needs two or more")
+        raise InputError(f"{len(clips)} clip, a split needs two or more")
     alone = len({clip.subject for clip in clips}) == 1
     groups: dict[str, list[Clip]] = {}
     for clip in clips:
         groups.setdefault(clip.name if alone and not held_out else clip.subject, []).append(clip)
     unknown = set(held_out) - groups.keys()
     if unknown or len(set(held_out)) == len(groups):
-        raise ValueError(
+        raise InputError(
             f"subjects to hold out are {', '.join(held_out)}; there are {', '.join(sorted(groups))}"
             ", and one must be left to train on"
         )

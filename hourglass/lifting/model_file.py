@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.lifting.body import ABOUT_PELVIS, BODY, SEEN
 from hourglass.lifting.shape import LifterConfig
@@ -72,7 +73,7 @@ class About:
             config = LifterConfig(**values["lifter"])
             return cls(config, str(values["source"]), tuple(map(float, values["mse"])))
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{where}: not a lifting network of this project ({error})") from error
+            raise InputError(f"{where}: not a lifting network of this project ({error})") from error
 
 
 def save_lifter(
@@ -90,7 +91,7 @@ def save_lifter(
         ValueError: If the name ends otherwise.
     """
     if path.suffix != SUFFIX:
-        raise ValueError(f"{path}: a lifting network's file must end in {SUFFIX}")
+        raise InputError(f"{path}: a lifting network's file must end in {SUFFIX}")
     kind = np.float16 if compact else np.float32
     arrays: dict[str, Any] = {name: value.astype(kind) for name, value in weights.items()}
     arrays[ABOUT] = np.array(about.to_text())
@@ -105,14 +106,14 @@ def load_lifter(path: str | Path) -> tuple[dict[str, np.ndarray], About]:
         ValueError: If the file is missing, damaged, or no lifting network; names it.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such model file")
+        raise InputError(f"{path}: no such model file")
     try:
         with np.load(path, allow_pickle=False) as stored:
             if ABOUT not in stored.files:
-                raise ValueError(f"it has no entry {ABOUT!r}")
+                raise InputError(f"it has no entry {ABOUT!r}")
             about = str(stored[ABOUT])
             names = [name for name in stored.files if name != ABOUT]
             weights = {name: stored[name].astype(np.float32) for name in names}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"{path}: not a lifting network of this project ({error})") from error
+        raise InputError(f"{path}: not a lifting network of this project ({error})") from error
     return weights, About.from_text(about, where=str(path))

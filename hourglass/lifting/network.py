@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.lifting.shape import LifterConfig, preset
 
 
@@ -80,7 +81,7 @@ def set_weights(network: keras.Model, weights: dict[str, np.ndarray], *, where: 
         if name not in own or name not in weights or own[name].shape != weights[name].shape
     ]
     if wrong:
-        raise ValueError(f"{where}: {len(wrong)} weights do not fit, {min(wrong)} among them")
+        raise InputError(f"{where}: {len(wrong)} weights do not fit, {min(wrong)} among them")
     for layer in network.layers:
         for variable in layer.variables:
             name = f"{layer.name}/{variable.name}"

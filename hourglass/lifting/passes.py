@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from loguru import logger
 
+from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.films import see_film
@@ -45,7 +46,7 @@ def lift_files(paths: Sequence[Path], lifter: Lifter) -> tuple[list[Lifted], lis
     for path in paths:
         try:
             found = read_keypoints(path)
-        except ValueError as error:
+        except InputError as error:
             failures.append(str(error))
             continue
         for one in found:
@@ -184,7 +185,7 @@ def lift_film(
         except KeyboardInterrupt:
             # A camera has no end but Ctrl-C; what was seen until then is kept.
             failures.append(f"{name}: interrupted")
-        except ValueError as error:
+        except InputError as error:
             if not lifted:
                 raise
             failures.append(str(error))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.lifting.body import BODY
 from hourglass.lifting.estimator import Body
@@ -97,7 +98,7 @@ def write_bvh(lifted: Sequence[Lifted], folder: Path) -> list[Path]:
     try:
         from hourglass.lifting.bvh import to_bvh
     except ImportError as error:
-        raise ValueError(f"{folder}: for BVH, {error.name} is needed: pip install scipy") from error
+        raise InputError(f"{folder}: for BVH, {error.name} is needed: pip install scipy") from error
     make_folder(folder)
     written: list[Path] = []
     for (image, person), (points, rate) in motions(lifted).items():

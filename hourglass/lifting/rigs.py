@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.lifting.body import BODY
 from hourglass.lifting.bvh import END
 
@@ -166,7 +167,7 @@ def find_rig(names: Sequence[str], *, where: str) -> Rig:
     nearest = max(RIGS, key=lambda rig: len(rig.needed & plain.keys()) / len(rig.needed))
     missing = ", ".join(sorted(nearest.needed - plain.keys()))
     unknown = [name for key, name in plain.items() if key not in nearest.needed]
-    raise ValueError(
+    raise InputError(
         f"{where}: no known rig; the nearest, {nearest.name}, also needs {missing}; "
         f"the file's other joints are {', '.join(unknown) or 'none'}"
     )

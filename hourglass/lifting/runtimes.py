@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.lifting.model_file import SUFFIX, About, load_lifter
 
 ABOUT_MEMBER = "lifter.json"
@@ -49,11 +50,11 @@ class NumpyRuntime:
             self._layers = [_folded(weights, name) for name in names]
             self._last = weights["last/kernel"], weights["last/bias"]
         except KeyError as error:
-            raise ValueError(f"{path}: its weights lack {error}") from error
+            raise InputError(f"{path}: its weights lack {error}") from error
         width = config.joints * (3 if config.masked else 2)
         shape = self._layers[0][0].shape
         if shape != (width, config.units):
-            raise ValueError(f"{path}: its first layer is {shape}, not {(width, config.units)}")
+            raise InputError(f"{path}: its first layer is {shape}, not {(width, config.units)}")
 
     def __call__(self, joints: np.ndarray) -> np.ndarray:
         """As `LiftingRuntime`'s."""
@@ -91,13 +92,13 @@ class LiteRTRuntime:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise ValueError(f"{path}: needs ai-edge-litert: pip install ai-edge-litert") from error
+            raise InputError(f"{path}: needs ai-edge-litert: pip install ai-edge-litert") from error
         self.about = _read_about(path)
         try:
             # One person is too little work to share between threads.
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
         except ValueError as error:
-            raise ValueError(f"{path}: LiteRT cannot open it ({error})") from error
+            raise InputError(f"{path}: LiteRT cannot open it ({error})") from error
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._shape: tuple[int, ...] = ()
@@ -129,17 +130,17 @@ class OnnxRuntime:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ValueError(f"{path}: needs onnxruntime: pip install onnxruntime") from error
+            raise InputError(f"{path}: needs onnxruntime: pip install onnxruntime") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ONNX_ERRORS_ONLY
         options.intra_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(str(path), options)
         except Exception as error:  # ONNX Runtime raises kinds of its own
-            raise ValueError(f"{path}: ONNX Runtime cannot open it ({error})") from error
+            raise InputError(f"{path}: ONNX Runtime cannot open it ({error})") from error
         texts = self._session.get_modelmeta().custom_metadata_map
         if ABOUT_MEMBER not in texts:
-            raise ValueError(f"{path}: not a lifting network, {ABOUT_MEMBER} is not inside")
+            raise InputError(f"{path}: not a lifting network, {ABOUT_MEMBER} is not inside")
         self.about = About.from_text(texts[ABOUT_MEMBER], where=str(path))
         self._input = self._session.get_inputs()[0].name
 
@@ -150,12 +151,12 @@ class OnnxRuntime:
 
 def _read_about(path: str | Path) -> About:
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such model file")
+        raise InputError(f"{path}: no such model file")
     try:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(ABOUT_MEMBER).decode()
     except (OSError, KeyError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a lifting network, {ABOUT_MEMBER} is not inside") from error
+        raise InputError(f"{path}: not a lifting network, {ABOUT_MEMBER} is not inside") from error
     return About.from_text(text, where=str(path))
 
 
@@ -172,5 +173,5 @@ def load_runtime(path: str | Path) -> LiftingRuntime:
     }
     suffix = Path(path).suffix.lower()
     if suffix not in kinds:
-        raise ValueError(f"{path}: lifting networks end in {', '.join(kinds)}")
+        raise InputError(f"{path}: lifting networks end in {', '.join(kinds)}")
     return kinds[suffix](path)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hourglass.core.errors import InputError
+
 
 def joint_errors(predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """Distances (..., J) between joints (..., J, 3), in their unit."""
@@ -85,7 +87,7 @@ def score(predicted: np.ndarray, actual: np.ndarray, actions: Sequence[str]) -> 
         ValueError: If there is no pose, or the shapes differ.
     """
     if predicted.shape != actual.shape or len(actions) != len(actual) or not len(actual):
-        raise ValueError(
+        raise InputError(
             f"poses {predicted.shape} against {actual.shape} with {len(actions)} actions; all "
             "three must be of the same N, 1 or more"
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hourglass.core.errors import InputError
+
 SEED = "seed"
 
 
@@ -42,7 +44,7 @@ class LifterConfig:
             ("joints", self.joints >= 2, "2 or more"),
         ):
             if not holds:
-                raise ValueError(
+                raise InputError(
                     f"LifterConfig.{name} is {getattr(self, name)!r}, it must be {allowed}"
                 )
 
@@ -62,5 +64,5 @@ def preset(name: str) -> LifterConfig:
         ValueError: If there is none.
     """
     if name not in PRESETS:
-        raise ValueError(f"no lifting preset {name!r}; there are {', '.join(PRESETS)}")
+        raise InputError(f"no lifting preset {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from hourglass.core.errors import InputError
 from hourglass.lifting.body import ABOUT_PELVIS, mirrored, normalised
 from hourglass.lifting.cameras import Detector, random_detections, random_views
 from hourglass.lifting.network import build_lifter
@@ -167,7 +168,7 @@ def train_lifter(
         ValueError: If there are fewer poses than a batch holds.
     """
     if len(points) < recipe.batch_size:
-        raise ValueError(f"{len(points)} poses, a batch of {recipe.batch_size} needs as many")
+        raise InputError(f"{len(points)} poses, a batch of {recipe.batch_size} needs as many")
     keras.utils.set_random_seed(recipe.seed)
     views = _Views(points, recipe, detector or Detector(), masked=config.masked)
     network = build_lifter(config)

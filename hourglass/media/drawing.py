@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 import cv2
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import apply_affine, invert_affine
 from hourglass.core.pose import Pose
 
@@ -75,7 +76,7 @@ def draw_poses(
     """
     unknown = set(parts) - set(PARTS)
     if unknown:
-        raise ValueError(f"parts holds {min(unknown)!r}, allowed are {', '.join(PARTS)}")
+        raise InputError(f"parts holds {min(unknown)!r}, allowed are {', '.join(PARTS)}")
     canvas = np.ascontiguousarray(image).copy()
     width = max(2, round(max(image.shape[:2]) * LINE_SHARE))
     for pose in poses:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import publish
 from hourglass.media.sound import Sound
 from hourglass.media.video import open_container
@@ -93,7 +94,7 @@ class FilmWriter:
     ) -> None:
         self.path, self.pixel_aspect, self._rate = path, pixel_aspect, rate
         if path.suffix.lower() not in KINDS:
-            raise ValueError(
+            raise InputError(
                 f"{path}: films are written as {', '.join(KINDS)}, not {path.suffix or 'this'}"
             )
         self._kind = KINDS[path.suffix.lower()]
@@ -150,7 +151,7 @@ class FilmWriter:
             self._size = (even.shape[1], even.shape[0])
             self._open()
         if (even.shape[1], even.shape[0]) != self._size:
-            raise ValueError(
+            raise InputError(
                 f"{self.path}: a frame of {width}×{height} px in a film of "
                 f"{self._size[0]}×{self._size[1]}"
             )
@@ -177,7 +178,7 @@ class FilmWriter:
     def _open(self) -> None:
         width, height = self._size
         if min(width, height) < SMALLEST_SIDE:
-            raise ValueError(
+            raise InputError(
                 f"{self.path}: frames of {width}×{height} px, each side must be {SMALLEST_SIDE} "
                 "or more"
             )
@@ -256,10 +257,10 @@ class FilmWriter:
                 None, f"only {found} of {self._written} frames are in the file; is the disk full?"
             )
 
-    def _failed(self, error: Exception) -> ValueError:
+    def _failed(self, error: Exception) -> InputError:
         self._broken = True
         reason = getattr(error, "strerror", None) or str(error)
-        return ValueError(f"{self.path}: film cannot be written ({reason})")
+        return InputError(f"{self.path}: film cannot be written ({reason})")
 
 
 def _palette_graph(width: int, height: int) -> av.filter.Graph:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hourglass.core.errors import InputError
 from hourglass.media.kinds import is_animated
 
 PICTURE_SUFFIXES = frozenset(
@@ -90,7 +91,7 @@ def _expanded(arguments: Sequence[str], listed: Iterable[str]) -> list[str]:
         if argument == LIST:
             lines = [line.strip() for line in listed if line.strip()]
             if not lines:
-                raise ValueError("-: the list on standard input is empty, a name a line is needed")
+                raise InputError("-: the list on standard input is empty, a name a line is needed")
         for line in lines:
             names += _matching(line)
     return names
@@ -101,7 +102,7 @@ def _matching(argument: str) -> list[str]:
         return [argument]
     found = sorted(glob.glob(argument, recursive=True))
     if not found:
-        raise ValueError(f"{argument}: no file matches this pattern")
+        raise InputError(f"{argument}: no file matches this pattern")
     return found
 
 
@@ -116,7 +117,7 @@ def _files_in(folder: Path, *, recursive: bool) -> list[Path]:
     )
     if not found:
         below = "" if recursive else "; --recursive would search the folders inside it, too"
-        raise ValueError(f"{folder}: no pictures or films in this folder{below}")
+        raise InputError(f"{folder}: no pictures or films in this folder{below}")
     return found
 
 

@@ -20,6 +20,7 @@ from loguru import logger
 from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.media.depth import to_8_bits
 from hourglass.media.kinds import NEEDS, kind_of, openable
@@ -96,11 +97,11 @@ class Region(NamedTuple):
     bottom: int
 
 
-class NoPictureError(ValueError):
+class NoPictureError(InputError):
     """Bytes that are of no kind of picture that can be read."""
 
 
-class TooLargeError(ValueError):
+class TooLargeError(InputError):
     """A picture of more pixels, or bytes, than are taken."""
 
 
@@ -154,14 +155,14 @@ def as_picture(image: np.ndarray | Image.Image) -> np.ndarray:
         try:
             return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
         except DECODER_ERRORS as error:  # Pillow decodes a file's pixels only now
-            raise ValueError(f"the Pillow image cannot be decoded ({error})") from error
+            raise InputError(f"the Pillow image cannot be decoded ({error})") from error
     if not isinstance(image, np.ndarray):
-        raise ValueError(
+        raise InputError(
             "a picture must be an array (H, W, 3) uint8 RGB or a Pillow image, got "
             f"{type(image).__name__}; hourglass.read_picture reads one from a file"
         )
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(f"a picture must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
+        raise InputError(f"a picture must be (H, W, 3) uint8, got {image.shape} {image.dtype}")
     return image
 
 
@@ -189,7 +190,7 @@ def picture_size(path: str | Path) -> tuple[int, int]:
                 width, height = image.size
                 turned = _orientation(image) in SIDEWAYS
     except (*DECODER_ERRORS, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: picture cannot be read ({error})") from error
+        raise InputError(f"{path}: picture cannot be read ({error})") from error
     return (height, width) if turned else (width, height)
 
 
@@ -275,9 +276,9 @@ def read_bytes(path: str | Path) -> bytes:
         with open(path, "rb", buffering=0) as file:
             data = file.read()
     except OSError as error:
-        raise ValueError(f"{path}: picture cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: picture cannot be read ({error.strerror})") from error
     if not data:
-        raise ValueError(f"{path}: picture is empty (0 bytes)")
+        raise InputError(f"{path}: picture is empty (0 bytes)")
     return data
 
 
@@ -293,7 +294,7 @@ def _require_sound(image: Image.Image, data: bytes, where: str) -> None:
     """Refuses a JPEG of which any part is damaged; other kinds show it when they are decoded."""
     _require_end(image, data, where)
     if corrupt := _corruption(image, data):
-        raise ValueError(f"{where}: picture is damaged ({corrupt})")
+        raise InputError(f"{where}: picture is damaged ({corrupt})")
 
 
 def _corruption(image: Image.Image, data: bytes) -> str | None:
@@ -315,13 +316,13 @@ def _load(image: Image.Image, data: bytes, where: str) -> None:
     try:
         image.load()
     except DECODER_ERRORS as error:
-        raise ValueError(f"{where}: picture is damaged ({error})") from error
+        raise InputError(f"{where}: picture is damaged ({error})") from error
 
 
 def _require_end(image: Image.Image, data: bytes, where: str) -> None:
     end = data.rfind(END_OF_IMAGE)
     if image.format == "JPEG" and (end < 0 or START_OF_SCAN in data[end:]):
-        raise ValueError(f"{where}: picture is damaged (the JPEG has no end)")
+        raise InputError(f"{where}: picture is damaged (the JPEG has no end)")
 
 
 def _open(data: bytes, where: str) -> Image.Image:
@@ -341,7 +342,7 @@ def _open(data: bytes, where: str) -> Image.Image:
         )
         raise NoPictureError(f"{where}: {told}") from error
     except DECODER_ERRORS as error:
-        raise ValueError(f"{where}: picture is damaged ({error})") from error
+        raise InputError(f"{where}: picture is damaged ({error})") from error
     _require_size(image, where)
     return image
 
@@ -350,7 +351,7 @@ def _require_size(image: Image.Image, where: str) -> None:
     width, height = image.size
     shortest, longest = sorted((width, height))
     if shortest < MIN_SIDE or longest > MAX_SIDE or width * height > MAX_PIXELS:
-        kind = ValueError if shortest < MIN_SIDE else TooLargeError
+        kind = InputError if shortest < MIN_SIDE else TooLargeError
         raise kind(
             f"{where}: picture is {width}×{height} pixels, each side must be {MIN_SIDE} or more "
             f"and {MAX_SIDE} or less, and the area {MAX_PIXELS} or less"
@@ -397,7 +398,7 @@ class Motion:
                 image.seek(number)
                 image.load()
             except DECODER_ERRORS as error:
-                raise ValueError(
+                raise InputError(
                     f"{self._where}: film is damaged, it ends after {number} of {self.count} frames"
                 ) from error
             yield np.asarray(_to_rgb(image)), _seconds_shown(image)
@@ -418,4 +419,4 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
         with replacing(path) as temporary:
             Image.fromarray(picture).save(temporary, quality=JPEG_QUALITY)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

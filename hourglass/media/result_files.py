@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import keeps_its_place, publish
 from hourglass.core.skeleton import Skeleton
 from hourglass.media.inputs import Source
@@ -198,7 +199,7 @@ class GrowingFile:
         try:
             yield
         except OSError as error:
-            raise ValueError(f"{self._path}: cannot be written ({error.strerror})") from error
+            raise InputError(f"{self._path}: cannot be written ({error.strerror})") from error
 
 
 class ListFile(GrowingFile):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hourglass.core.errors import InputError
 from hourglass.media.film_writer import KINDS
 from hourglass.media.inputs import FILM_SUFFIXES, Inputs, Source
 
@@ -32,7 +33,7 @@ def make_folder(output: Path) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{output}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
 
 
 def make_folders(files: Iterable[Path | None]) -> None:
@@ -49,7 +50,7 @@ def require_folders(files: Iterable[Path]) -> None:
     """
     for file in files:
         if not file.parent.is_dir():
-            raise ValueError(f"{file}: cannot be written (there is no folder {file.parent})")
+            raise InputError(f"{file}: cannot be written (there is no folder {file.parent})")
 
 
 def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
@@ -61,7 +62,7 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
     there = [path for path in paths if path and (path.is_file() or path.is_dir())]
     if there and not force:
         more = f", and {len(there) - 1} more" if len(there) > 1 else ""
-        raise ValueError(f"{there[0]} is there already{more}; --force would overwrite")
+        raise InputError(f"{there[0]} is there already{more}; --force would overwrite")
 
 
 def refuse_shared(targets: Sequence[Path], inputs: Iterable[Source | None]) -> None:
@@ -74,19 +75,19 @@ def refuse_shared(targets: Sequence[Path], inputs: Iterable[Source | None]) -> N
     counts = Counter(path.resolve() for path in targets)
     for path in targets:
         if path.resolve() in read:
-            raise ValueError(f"{path} is looked at: it cannot be written, too")
+            raise InputError(f"{path} is looked at: it cannot be written, too")
         if counts[path.resolve()] > 1:
-            raise ValueError(f"{path} would be written twice: give each output its own file")
+            raise InputError(f"{path} would be written twice: give each output its own file")
 
 
 def film_targets(films: Sequence[Source], output: Path, ending: str = "_pose.mp4") -> list[Path]:
     """The film to write for each film: `output` itself if it is called like one."""
     if output.suffix.lower() in KINDS:
         if len(films) > 1:
-            raise ValueError(f"--output {output}: {len(films)} films cannot share one file")
+            raise InputError(f"--output {output}: {len(films)} films cannot share one file")
         return [output]
     if films and output.suffix.lower() in FILM_SUFFIXES:
-        raise ValueError(f"--output {output}: films are written as {', '.join(KINDS)}")
+        raise InputError(f"--output {output}: films are written as {', '.join(KINDS)}")
     names = [film if isinstance(film, Path) else Path(f"{_plain(film)}.film") for film in films]
     return drawn_names(names, output, ending)
 
@@ -103,7 +104,7 @@ def drawing_targets(inputs: Inputs, output: Path, *, draws: bool) -> dict[Source
     if not draws:
         return dict.fromkeys([*inputs.pictures, *inputs.films])
     if inputs.pictures and output.suffix.lower() in KINDS:
-        raise ValueError(f"--output {output}: of pictures, this is a folder, not a film")
+        raise InputError(f"--output {output}: of pictures, this is a folder, not a film")
     drawn: dict[Source, Path | None] = {}
     drawn.update(zip(inputs.pictures, drawn_names(inputs.pictures, output), strict=True))
     drawn.update(zip(inputs.films, film_targets(inputs.films, output), strict=True))

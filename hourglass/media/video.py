@@ -19,6 +19,7 @@ import av
 import cv2
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.media.inputs import Source
 from hourglass.media.kinds import is_animated
 from hourglass.media.pictures import Motion
@@ -139,11 +140,11 @@ class Film(Reader):
         self.name = str(source)
         self.live = isinstance(source, str) and source.startswith(LIVE_PROTOCOLS)
         if isinstance(source, Path) and not source.is_file():
-            raise ValueError(f"{source}: no such film")
+            raise InputError(f"{source}: no such film")
         self._container = open_container(source, patience=patience)
         if not self._container.streams.video:
             self._container.close()
-            raise ValueError(f"{source}: no film, it holds no pictures")
+            raise InputError(f"{source}: no film, it holds no pictures")
         self._stream = self._container.streams.video[0]
         # Decoding whole frames side by side delays them by as many.
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
@@ -185,7 +186,7 @@ class Film(Reader):
             ValueError: If there is not one, or the film ends too early; names it.
         """
         if self._container is None:
-            raise ValueError(f"{self.name}: has been read already")
+            raise InputError(f"{self.name}: has been read already")
         number = 0
         start: float | None = None
         seconds, step, aspect = 0.0, 1 / self._source_rate(), self.pixel_aspect
@@ -202,7 +203,7 @@ class Film(Reader):
                         yield Frame(_upright(decoded), number, seconds)
                 number += 1
             if not number:
-                raise ValueError(f"{self.name}: not one frame can be read")
+                raise InputError(f"{self.name}: not one frame can be read")
             if self._local:
                 self._require_end(number, seconds + step)
         finally:
@@ -216,7 +217,7 @@ class Film(Reader):
             told = f"{seconds:.1f} of {self._seconds:.1f} seconds"
         else:
             return
-        raise ValueError(f"{self.name}: film is damaged, it ends after {told}")
+        raise InputError(f"{self.name}: film is damaged, it ends after {told}")
 
     def _decoded(self) -> Iterator[av.VideoFrame | None]:
         """Each frame, or None in the place of one that cannot be decoded."""
@@ -231,7 +232,7 @@ class Film(Reader):
             with contextlib.suppress(av.error.InvalidDataError):
                 yield from self._stream.codec_context.decode(None)
         except av.error.FFmpegError as error:
-            raise ValueError(f"{self.name}: {_reason(error)}") from error
+            raise InputError(f"{self.name}: {_reason(error)}") from error
 
 
 def open_container(source: Path | str, *, patience: float = PATIENCE) -> Any:
@@ -260,7 +261,7 @@ def open_container(source: Path | str, *, patience: float = PATIENCE) -> Any:
             told = f"no film, a damaged one, or one of a codec that FFmpeg lacks ({_reason(error)})"
         else:
             told = f"cannot be opened ({_reason(error)})"
-        raise ValueError(f"{source}: {told}") from error
+        raise InputError(f"{source}: {told}") from error
 
 
 def _reason(error: av.error.FFmpegError) -> str:
@@ -333,9 +334,9 @@ class Camera(Reader):
             with _silent():
                 self._capture = cv2.VideoCapture(source)
         except cv2.error as error:  # a number beyond C's
-            raise ValueError(refusal) from error
+            raise InputError(refusal) from error
         if not self._capture.isOpened():
-            raise ValueError(refusal)
+            raise InputError(refusal)
 
     def _source_rate(self) -> float:
         rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -354,7 +355,7 @@ class Camera(Reader):
         try:
             grabbed = self._capture.grab()
             if not grabbed:
-                raise ValueError(f"{self.name}: not one frame can be read")
+                raise InputError(f"{self.name}: not one frame can be read")
             while grabbed:
                 if self._takes(number):
                     done, picture = self._capture.retrieve()

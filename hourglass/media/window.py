@@ -7,6 +7,8 @@ from collections import deque
 
 import numpy as np
 
+from hourglass.core.errors import InputError
+
 WINDOW = "hourglass"
 
 COUNTED = 2.0
@@ -28,7 +30,7 @@ class Window:
         try:
             cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
         except cv2.error as error:
-            raise ValueError(
+            raise InputError(
                 "--show: OpenCV can open no window here; it needs a display, and the package "
                 "opencv-python in the place of opencv-python-headless"
             ) from error

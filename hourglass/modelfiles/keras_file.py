@@ -20,6 +20,7 @@ import numpy as np
 from hourglass.core import calibration
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config, from_json, to_json
+from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX
 from hourglass.networks.hourglass import build_network
@@ -87,7 +88,7 @@ def read_config(path: str | Path) -> Config:
         ValueError: If the file is missing or no model of this project.
     """
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such model file")
+        raise InputError(f"{path}: no such model file")
     return from_json(_text(path, CONFIG_MEMBER), where=str(path))
 
 
@@ -119,7 +120,7 @@ def save_calibrated(
     """
     if source.suffix != SUFFIX:
         # A `.tflite` file is an archive, too, but of its metadata alone.
-        raise ValueError(
+        raise InputError(
             f"{source}: only a {SUFFIX} file can be calibrated; calibrate that, and export it again"
         )
     members = {name: _member(source, name) for name in _members(source)}
@@ -151,7 +152,7 @@ def _rounded(weights: bytes, *, where: str) -> bytes:
         with h5py.File(out, "r+") as file:
             file.visititems(visit)
     except OSError as error:
-        raise ValueError(f"{where}: its weights are damaged ({error})") from error
+        raise InputError(f"{where}: its weights are damaged ({error})") from error
     return out.getvalue()
 
 
@@ -159,7 +160,7 @@ def _text(path: str | Path, name: str) -> str:
     try:
         return _member(path, name).decode()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: {name} inside is no text ({error})") from error
+        raise InputError(f"{path}: {name} inside is no text ({error})") from error
 
 
 def _members(path: str | Path) -> list[str]:
@@ -167,7 +168,7 @@ def _members(path: str | Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
     except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a model file, or a damaged one ({error})") from error
+        raise InputError(f"{path}: not a model file, or a damaged one ({error})") from error
 
 
 def _member(path: str | Path, name: str) -> bytes:
@@ -175,9 +176,9 @@ def _member(path: str | Path, name: str) -> bytes:
         with zipfile.ZipFile(path) as archive:
             return archive.read(name)
     except KeyError as error:
-        raise ValueError(f"{path}: not written by hourglass, {name} is not inside") from error
+        raise InputError(f"{path}: not written by hourglass, {name} is not inside") from error
     except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a model file, or a damaged one ({error})") from error
+        raise InputError(f"{path}: not a model file, or a damaged one ({error})") from error
 
 
 def load_model(path: str | Path) -> tuple[keras.Model, Config]:
@@ -201,7 +202,7 @@ def load_weights(path: str | Path, network: keras.Model) -> None:
     weights = _member(path, WEIGHTS_MEMBER)
     stored = _count_variables(weights, str(path))
     if stored != len(network.weights):
-        raise ValueError(
+        raise InputError(
             f"{path}: weights cannot be loaded (there are {stored} arrays, the network that its "
             f"configuration describes has {len(network.weights)})"
         )
@@ -212,7 +213,7 @@ def load_weights(path: str | Path, network: keras.Model) -> None:
             unpacked.write_bytes(weights)
             network.load_weights(unpacked)
     except Exception as error:  # Keras, h5py and zipfile each raise kinds of their own
-        raise ValueError(f"{path}: weights cannot be loaded ({error})") from error
+        raise InputError(f"{path}: weights cannot be loaded ({error})") from error
 
 
 def _count_variables(weights: bytes, where: str) -> int:
@@ -227,7 +228,7 @@ def _count_variables(weights: bytes, where: str) -> int:
         with h5py.File(io.BytesIO(weights), "r") as file:
             file.visititems(visit)
     except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"{where}: weights cannot be loaded ({error})") from error
+        raise InputError(f"{where}: weights cannot be loaded ({error})") from error
     return count
 
 
@@ -240,13 +241,13 @@ def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) 
     state = TrainingState(**json.loads(_member(path, STATE_MEMBER)))
     weights = load_model(path)[0].get_weights()
     if [weight.shape for weight in weights] != [tuple(one.shape) for one in network.weights]:
-        raise ValueError(f"{path}: its network has another shape than the one to be trained")
+        raise InputError(f"{path}: its network has another shape than the one to be trained")
     network.set_weights(weights)
     with np.load(io.BytesIO(_member(path, OPTIMIZER_MEMBER))) as stored:
         values = [stored[name] for name in stored.files]
     variables = optimizer.variables
     if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
-        raise ValueError(f"{path}: its optimizer state does not fit this network and optimizer")
+        raise InputError(f"{path}: its optimizer state does not fit this network and optimizer")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return state

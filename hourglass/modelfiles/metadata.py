@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hourglass.core import calibration, config
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
 
 SUFFIX = ".keras"
 """The ending of model files that are no exports."""
@@ -79,14 +80,14 @@ def from_texts(texts: Mapping[str, str], *, where: str) -> Metadata:
     """
     for name in (CONFIG_MEMBER, CALIBRATION_MEMBER, EXPORT_MEMBER):
         if name not in texts:
-            raise ValueError(f"{where}: not written by hourglass.export, {name} is not inside")
+            raise InputError(f"{where}: not written by hourglass.export, {name} is not inside")
     try:
         about = json.loads(texts[EXPORT_MEMBER])
         outputs, batch = about["outputs"], about["batch"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{where}: {EXPORT_MEMBER} inside is damaged ({error})") from error
+        raise InputError(f"{where}: {EXPORT_MEMBER} inside is damaged ({error})") from error
     if outputs not in OUTPUTS:
-        raise ValueError(f"{where}: outputs is {outputs!r}, it must be one of {tuple(OUTPUTS)}")
+        raise InputError(f"{where}: outputs is {outputs!r}, it must be one of {tuple(OUTPUTS)}")
     return Metadata(
         config=config.from_json(texts[CONFIG_MEMBER], where=where),
         calibrations=calibration.from_json(texts[CALIBRATION_MEMBER], where=where),

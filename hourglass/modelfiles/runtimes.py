@@ -13,6 +13,8 @@ import numpy as np
 
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
+from hourglass.core.files import read_text
 from hourglass.core.processor import prepare_processor
 from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, from_texts
 
@@ -62,7 +64,7 @@ class KerasRuntime:
         try:
             import keras
         except ImportError as error:
-            raise ValueError(
+            raise InputError(
                 f"{path}: to run it, TensorFlow and Keras are needed: pip install hourglass-pose; "
                 "a LiteRT file (hourglass.export --format litert) runs without"
             ) from error
@@ -142,7 +144,7 @@ class OnnxRuntime(ExportRuntime):
                 str(path), options, providers=onnxruntime.get_available_providers()
             )
         except Exception as error:  # ONNX Runtime's kinds have no common ancestor but this
-            raise ValueError(f"{path}: not an ONNX file, or a damaged one ({error})") from error
+            raise InputError(f"{path}: not an ONNX file, or a damaged one ({error})") from error
         texts = self._session.get_modelmeta().custom_metadata_map
         super().__init__(from_texts(texts, where=str(path)))
 
@@ -171,7 +173,7 @@ class LiteRTRuntime(ExportRuntime):
             self._interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ValueError(f"{path}: not a LiteRT file, or a damaged one ({error})") from error
+            raise InputError(f"{path}: not a LiteRT file, or a damaged one ({error})") from error
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._shape = tuple(self._input["shape"])
@@ -195,7 +197,7 @@ def _appended_texts(path: str | Path) -> dict[str, str]:
         with zipfile.ZipFile(path) as archive:
             return {name: archive.read(name).decode() for name in archive.namelist()}
     except (zipfile.BadZipFile, EOFError, OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: its metadata is damaged ({error})") from error
+        raise InputError(f"{path}: its metadata is damaged ({error})") from error
 
 
 class SavedModelRuntime(ExportRuntime):
@@ -213,14 +215,14 @@ class SavedModelRuntime(ExportRuntime):
         import tensorflow as tf
 
         members = (Path(path) / EXTRA_FOLDER).glob("*.json")
-        texts = {member.name: member.read_text(encoding="utf-8") for member in members}
+        texts = {member.name: read_text(member) for member in members}
         super().__init__(from_texts(texts, where=str(path)))
         try:
             # The functions live only as long as what was loaded.
             self._loaded = tf.saved_model.load(str(path))
             self._serve = self._loaded.signatures[SIGNATURE]
         except Exception as error:  # TensorFlow, protobuf and zlib each raise kinds of their own
-            raise ValueError(f"{path}: not a SavedModel, or a damaged one ({error})") from error
+            raise InputError(f"{path}: not a SavedModel, or a damaged one ({error})") from error
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -230,11 +232,11 @@ class SavedModelRuntime(ExportRuntime):
 
 def _require_file(path: str | Path) -> None:
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such model file")
+        raise InputError(f"{path}: no such model file")
 
 
-def _missing_package(path: str | Path, package: str) -> ValueError:
-    return ValueError(f"{path}: to run it, {package} is needed: pip install {package}")
+def _missing_package(path: str | Path, package: str) -> InputError:
+    return InputError(f"{path}: to run it, {package} is needed: pip install {package}")
 
 
 def load_export(path: str | Path) -> ExportRuntime:
@@ -250,7 +252,7 @@ def load_export(path: str | Path) -> ExportRuntime:
         return LiteRTRuntime(path)
     if (path / GRAPH_FILE).is_file():
         return SavedModelRuntime(path)
-    raise ValueError(
+    raise InputError(
         f"{path}: not a model file, its name must end in .keras, .onnx or .tflite, or it must be a "
         "SavedModel's folder"
     )
@@ -267,7 +269,7 @@ def load_runtime(path: str | Path) -> Runtime:
         return KerasRuntime(path)
     runtime = load_export(path)
     if runtime.outputs != HEATMAPS:
-        raise ValueError(
+        raise InputError(
             f"{path}: it gives {runtime.outputs}, for programs of other projects; here only files "
             f"exported with --outputs {HEATMAPS} run"
         )

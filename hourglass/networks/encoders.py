@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.networks.normalization import batch_normalization
 from hourglass.networks.shifts import depthwise_convolution
@@ -119,7 +120,7 @@ def blocks_of(variant: str, stages: int = len(STAGES)) -> tuple[Block, ...]:
         ValueError: If there is no such variant.
     """
     if variant not in VARIANTS:
-        raise ValueError(f"no encoder is called {variant!r}; there are {', '.join(VARIANTS)}")
+        raise InputError(f"no encoder is called {variant!r}; there are {', '.join(VARIANTS)}")
     blocks = []
     total_stride = 2  # the stem's
     for number, stage in enumerate(STAGES[:stages], start=1):
@@ -297,7 +298,7 @@ def encoder_layers(model: keras.Model) -> list[keras.Layer]:
     prefixes = tuple(f"{variant}_" for variant in VARIANTS)
     found = [layer for layer in model.layers if layer.name.startswith(prefixes)]
     if not found:
-        raise ValueError(f"model {model.name!r} has no encoder; allowed are {', '.join(VARIANTS)}")
+        raise InputError(f"model {model.name!r} has no encoder; allowed are {', '.join(VARIANTS)}")
     return found
 
 
@@ -332,14 +333,14 @@ def load_imagenet(model: keras.Model, path: str | Path | None = None) -> None:
     variant = encoder_variant(model)
     path = imagenet_path(variant) if path is None else Path(path)
     if not path.is_file():
-        raise ValueError(
+        raise InputError(
             f"{path}: no such file of {variant}'s ImageNet weights; "
             f"`python -m tools.convert_backbone --variant {variant}` makes one"
         )
     arrays = _read_arrays(path)
     stored = str(arrays.pop(VARIANT_ENTRY, "none"))
     if stored != variant:
-        raise ValueError(f"{path}: weights of variant {stored!r}, the model's is {variant!r}")
+        raise InputError(f"{path}: weights of variant {stored!r}, the model's is {variant!r}")
     fill_encoder(model, arrays, where=str(path))
 
 
@@ -351,7 +352,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     # have no common ancestor below Exception.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path}: not a file of encoder weights ({reason})") from error
+        raise InputError(f"{path}: not a file of encoder weights ({reason})") from error
 
 
 def fill_encoder(model: keras.Model, arrays: Mapping[str, np.ndarray], *, where: str) -> None:
@@ -369,12 +370,12 @@ def fill_encoder(model: keras.Model, arrays: Mapping[str, np.ndarray], *, where:
     variables = _variables(model)
     for name, variable in variables.items():
         if name not in arrays:
-            raise ValueError(f"{where}: array {name} is missing")
+            raise InputError(f"{where}: array {name} is missing")
         value, shape = arrays[name], tuple(variable.shape)
         if value.shape != shape:
-            raise ValueError(f"{where}: array {name} has shape {value.shape}, it must be {shape}")
+            raise InputError(f"{where}: array {name} has shape {value.shape}, it must be {shape}")
         if value.dtype.kind != "f" or not np.isfinite(value).all():
-            raise ValueError(f"{where}: array {name} must hold finite floats only")
+            raise InputError(f"{where}: array {name} must hold finite floats only")
     for name, variable in variables.items():
         variable.assign(arrays[name].astype(np.float32))
 
@@ -393,7 +394,7 @@ def save_imagenet(model: keras.Model, path: str | Path) -> None:
     for name, value in encoder_arrays(model).items():
         largest = np.abs(value).max()
         if not largest <= FLOAT16_LARGEST:
-            raise ValueError(f"{name} reaches {largest:g}, float16 holds {FLOAT16_LARGEST:g}")
+            raise InputError(f"{name} reaches {largest:g}, float16 holds {FLOAT16_LARGEST:g}")
         arrays[name] = value.astype(np.float16)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as file:

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from hourglass.core.errors import InputError
+
 FOREGROUND_THRESHOLD = math.exp(-4.5)
 """A target above this is foreground: within 3 standard deviations of its joint."""
 
@@ -61,7 +63,7 @@ class OwnLoss(HeatmapLoss):
         found = [self._function(y_true, y_pred[:, stack]) for stack in range(y_pred.shape[1])]
         shape = tuple(getattr(found[0], "shape", ()))
         if len(shape) != 2 or shape[1] != y_pred.shape[-1]:
-            raise ValueError(
+            raise InputError(
                 f"loss must give (B, {y_pred.shape[-1]}), a value per person and joint, got {shape}"
             )
         return ops.stack(found, axis=1)

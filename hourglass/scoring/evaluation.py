@@ -13,6 +13,7 @@ import numpy as np
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration, Reliability, reliability
 from hourglass.core.decoding import Refinement
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Pose
 from hourglass.core.progress import Progress
 from hourglass.data.people import People, load_people
@@ -174,7 +175,7 @@ def evaluate(
 def _require_same_joints(runtime: Runtime, people: People, *, model: str | Path, data: str) -> None:
     own, other = runtime.config.skeleton, people.skeleton
     if own.joints != other.joints:
-        raise ValueError(
+        raise InputError(
             f"{model} finds the {len(own.joints)} joints of skeleton {own.name!r}, the people of "
             f"{data} have the {len(other.joints)} of {other.name!r}: a model is scored on labels "
             "of its own joints"
@@ -243,7 +244,7 @@ def _first_of_each(stored: Iterator[Stored], names: Sequence[str]) -> Iterator[S
             sizes[name] = one.size
             yield one
         elif sizes[name] != one.size:
-            raise ValueError(
+            raise InputError(
                 f"{one.filename}: the shards hold a part of it for each person, and people can be "
                 "looked for in whole pictures only: build shards with --store whole"
             )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
+
 if TYPE_CHECKING:
     from hourglass.data.people import People
 
@@ -131,13 +133,13 @@ def _check(found: Found, labels: Labels, sigmas: np.ndarray) -> None:
         shapes.append(("crowd", labels.crowd, (people,)))
     for name, array, shape in shapes:
         if np.shape(array) != shape:
-            raise ValueError(f"{name}: shape is {np.shape(array)}, it must be {shape}")
+            raise InputError(f"{name}: shape is {np.shape(array)}, it must be {shape}")
     if not np.isfinite(found.scores).all():
-        raise ValueError("scores: every one must be a finite number")
+        raise InputError("scores: every one must be a finite number")
     good = np.isfinite(labels.areas) & (np.asarray(labels.areas) > 0)
     if not good.all():
         person = int(np.argmin(good))
-        raise ValueError(
+        raise InputError(
             f"areas: person {person} of picture {labels.pictures[person]} has "
             f"{labels.areas[person]} px², it must be above 0"
         )

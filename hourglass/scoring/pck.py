@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import REFERENCE_HEIGHT
 from hourglass.core.skeleton import MPII, Skeleton
 
@@ -175,7 +176,7 @@ def pckh(
         ValueError: If shapes do not fit each other, or a head size is not finite and above 0.
     """
     if not np.isfinite(head_size).all():
-        raise ValueError("every head_size must be a finite number of px")
+        raise InputError("every head_size must be a finite number of px")
     return pck(
         predicted,
         actual,
@@ -234,7 +235,7 @@ def torso_size(
         ValueError: If the skeleton has no torso.
     """
     if skeleton.torso is None:
-        raise ValueError(f"skeleton {skeleton.name!r} says of no two joints that they are a torso")
+        raise InputError(f"skeleton {skeleton.name!r} says of no two joints that they are a torso")
     ends = list(skeleton.torso)
     one, other = np.moveaxis(np.asarray(points, np.float64)[:, ends], 1, 0)
     length = np.linalg.norm(one - other, axis=-1)
@@ -260,10 +261,10 @@ def _check(
         expected.items(), (predicted, actual, reference, labelled), strict=True
     ):
         if array.shape != shape:
-            raise ValueError(f"{name} has shape {array.shape}, it must be {shape}")
+            raise InputError(f"{name} has shape {array.shape}, it must be {shape}")
     if (reference <= 0).any():
         person = int(np.argmax(reference <= 0))
-        raise ValueError(
+        raise InputError(
             f"person {person}: reference length is {reference[person]} px, it must be above 0"
         )
 

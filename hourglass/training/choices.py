@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hourglass.core.config import FILE, Config, from_json, parse_choice, preset, same_layers
+from hourglass.core.errors import InputError
+from hourglass.core.files import read_text
 
 DEFAULT_PRESET = "hg4"
 
@@ -33,15 +35,15 @@ def given_choices(options: Mapping[str, Any], settings: Iterable[str]) -> dict[s
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise ValueError(
+            raise InputError(
                 f"--set {setting}: it must be SECTION.FIELD=VALUE, such as train.epochs=9"
             )
         try:
             value = parse_choice(name, text)
-        except ValueError as error:
-            raise ValueError(f"--set {setting}: {error}") from error
+        except InputError as error:
+            raise InputError(f"--set {setting}: {error}") from error
         if name in choices:
-            raise ValueError(f"--set {setting}: {name} is given twice")
+            raise InputError(f"--set {setting}: {name} is given twice")
         choices[name] = value
     return choices
 
@@ -64,18 +66,18 @@ def chosen_config(
         return preset(name or DEFAULT_PRESET).with_choices(choices)
     path = folder / FILE
     if not path.exists():
-        raise ValueError(f"{folder}: no run to resume, {FILE} is missing")
-    config = from_json(path.read_text(encoding="utf-8"), where=str(path))
+        raise InputError(f"{folder}: no run to resume, {FILE} is missing")
+    config = from_json(read_text(path), where=str(path))
     # The run may have taken its shards' skeleton in the place of the preset's.
     if name and not same_layers(
         preset(name).with_skeleton(config.skeleton).network, config.network
     ):
-        raise ValueError(f"{path}: the run's network is not that of --preset {name}")
+        raise InputError(f"{path}: the run's network is not that of --preset {name}")
     for choice, value in choices.items():
         section, _, field = choice.partition(".")
         own = getattr(getattr(config, section), field)
         if choice != EPOCHS and value != own:
-            raise ValueError(
+            raise InputError(
                 f"{path}: {field} is {own} and cannot become {value} when resuming; only "
                 "--epochs can"
             )

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
 from hourglass.modelfiles.keras_file import load_weights, read_config
 from hourglass.networks.hourglass import build_network, last_stack
 
@@ -35,15 +36,15 @@ class Teacher:
     def __init__(self, path: str | Path, config: Config, *, precision: str = "float32") -> None:
         stored = read_config(path)
         if stored.skeleton.joints != config.skeleton.joints:
-            raise ValueError(
+            raise InputError(
                 f"{path}: the teacher knows the joints of skeleton {stored.skeleton.name!r}, the "
                 f"student learns those of {config.skeleton.name!r}; they must be the same"
             )
         size = config.network.input_size
         try:
             network = dataclasses.replace(stored.network, input_size=size)
-        except ValueError as error:
-            raise ValueError(f"{path}: the teacher cannot take the student's crops: {error}") from (
+        except InputError as error:
+            raise InputError(f"{path}: the teacher cannot take the student's crops: {error}") from (
                 error
             )
         whole = build_network(network, precision=precision)

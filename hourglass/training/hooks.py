@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.data.batches import OwnAugmentation
 from hourglass.networks.losses import HeatmapLoss, OwnLoss
 
@@ -44,12 +45,12 @@ class Hooks:
     ) -> None:
         for callback in callbacks:
             if not isinstance(callback, keras.callbacks.Callback):
-                raise ValueError(f"callbacks holds {callback!r}, it must be a Keras callback")
+                raise InputError(f"callbacks holds {callback!r}, it must be a Keras callback")
         for name, function in (("loss", loss), ("augment", augment)):
             if function is not None and not callable(function):
-                raise ValueError(f"{name} is {function!r}, it must be a function")
+                raise InputError(f"{name} is {function!r}, it must be a function")
         if isinstance(loss, keras.losses.Loss) and not isinstance(loss, HeatmapLoss):
-            raise ValueError(
+            raise InputError(
                 f"loss is Keras's {type(loss).__name__}, which does not keep joints apart: it must "
                 "be a hourglass.networks.losses.HeatmapLoss, or a function that gives (B, J)"
             )

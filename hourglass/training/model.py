@@ -9,6 +9,7 @@ import keras
 from loguru import logger
 
 from hourglass.core.config import Config, NetworkConfig, TrainConfig, same_layers
+from hourglass.core.errors import InputError
 from hourglass.modelfiles.keras_file import load_model, read_config
 from hourglass.networks.encoders import encoder_arrays, fill_encoder, load_imagenet
 from hourglass.networks.hourglass import build_network
@@ -96,7 +97,7 @@ def _start_from(path: Path, network: keras.Model, wanted: NetworkConfig) -> None
         fill_encoder(network, arrays, where=str(path))
         logger.info(f"starting from the encoder of {path}; all other layers start anew")
     else:
-        raise ValueError(
+        raise InputError(
             f"{path}: --weights are of another network ({stored}), it must be {wanted}"
         )
 

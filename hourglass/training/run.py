@@ -16,6 +16,7 @@ import keras
 from loguru import logger
 
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.mixture import describe, parse_folders, split_pattern
@@ -119,7 +120,7 @@ class Session:
             last = last_stack(network)
             state = self._restored(network, folder) if resume else TrainingState()
         if state.epoch >= epochs:
-            raise ValueError(
+            raise InputError(
                 f"{folder} has finished its {epochs} epochs; --epochs beyond {state.epoch} "
                 "would go on"
             )
@@ -224,7 +225,7 @@ def _on_skeleton(config: Config, skeleton: Skeleton, data: str) -> Config:
     if config.skeleton == skeleton:
         return config
     if config.skeleton != MPII:
-        raise ValueError(
+        raise InputError(
             f"{data}: the shards have skeleton {skeleton.name!r} ({len(skeleton.joints)} joints), "
             f"the configuration is for {config.skeleton.name!r} ({len(config.skeleton.joints)})"
         )
@@ -238,7 +239,7 @@ def _on_skeleton(config: Config, skeleton: Skeleton, data: str) -> Config:
 
 def _require_divisible(batch_size: int, devices: Devices) -> None:
     if batch_size % devices.replicas:
-        raise ValueError(
+        raise InputError(
             f"a batch of {batch_size} cannot be shared equally by {devices.replicas} replicas; "
             f"--batch-size must be a multiple of {devices.replicas}"
         )
@@ -334,7 +335,7 @@ def _with_teacher(config: Config, teacher: str | Path | None) -> Config:
     if teacher and not config.train.teacher_share:
         return config.replace("train.teacher_share", TEACHER_SHARE)
     if config.train.teacher_share and not teacher:
-        raise ValueError(
+        raise InputError(
             f"train.teacher_share is {config.train.teacher_share}: the run learns from a teacher, "
             "which --teacher must name again"
         )
@@ -343,10 +344,10 @@ def _with_teacher(config: Config, teacher: str | Path | None) -> Config:
 
 def _prepare_folder(folder: Path, *, resume: bool) -> None:
     if not resume and any((folder / name).exists() for name in RUN_FILES):
-        raise ValueError(
+        raise InputError(
             f"{folder} holds a run already; go on with --resume, or name another with --run"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error

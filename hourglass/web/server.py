@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hourglass.core.boxes import require_overlap
+from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.inference.estimator import PoseEstimator, whole
 from hourglass.media.drawing import ID_COLOURS, MIN_SCORE
@@ -62,7 +63,7 @@ def find_pose(data: bytes, estimator: PoseEstimator, *, name: str, box: Box | No
         ValueError: If the picture is damaged or of a size outside the limits, or the box is none.
     """
     if not data:
-        raise ValueError(f"{name}: picture is empty (0 bytes)")
+        raise InputError(f"{name}: picture is empty (0 bytes)")
     picture = upright_picture(data, where=name, most_pixels=LARGEST_PICTURE)
     height, width = picture.shape[:2]
     if box:
@@ -178,5 +179,5 @@ def _box(text: str | None) -> Box | None:
     try:
         x, y, width, height = map(float, text.split(","))
     except ValueError as error:
-        raise ValueError(f"box {text!r} must be four numbers x,y,width,height") from error
+        raise InputError(f"box {text!r} must be four numbers x,y,width,height") from error
     return x, y, width, height

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import Person
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import MPII
@@ -115,12 +116,12 @@ class Counted:
 
     def size(self, path: Path) -> tuple[int, int]:
         if path.name.startswith("bad"):
-            raise ValueError("no size")
+            raise InputError("no size")
         return self.pixels, 1
 
     def read(self, path: Path) -> np.ndarray:
         if path.name.startswith("bad"):
-            raise ValueError(f"{path}: picture is damaged")
+            raise InputError(f"{path}: picture is damaged")
         picture = np.full((20, 30, 3), int(path.name) % 256, np.uint8)
         with self._lock:
             self.read_so_far += 1
@@ -197,7 +198,7 @@ def test_all_pictures_may_be_bad(pictures: Counted):
 def test_a_picture_whose_people_cannot_be_located_fails_alone(pictures: Counted):
     def locate(picture: np.ndarray, path: Path | None) -> list[Box]:
         if path.name == "7":
-            raise ValueError(f"{path}: no box")
+            raise InputError(f"{path}: no box")
         return whole_picture(picture, path)
 
     seen = list(see_pictures(names(20), Estimator(), locate))
@@ -216,7 +217,7 @@ def test_other_errors_are_not_taken_for_bad_pictures(pictures: Counted):
 
     class Failing(Estimator):
         def poses(self, images: list[np.ndarray], boxes: list[Box]) -> list[Pose]:
-            raise ValueError("no memory on the device")
+            raise InputError("no memory on the device")
 
     with pytest.raises(ValueError, match="no memory on the device"):
         list(see_pictures(names(50), Failing(), whole_picture))
@@ -419,7 +420,7 @@ def test_somebody_found_again_is_not_drawn_towards_where_they_were_lost():
 def test_a_films_own_error_comes_after_its_good_frames():
     def failing() -> Iterator[Frame]:
         yield from frames(5)
-        raise ValueError("film.mp4: damaged")
+        raise InputError("film.mp4: damaged")
 
     seen = []
     with pytest.raises(ValueError, match=r"film\.mp4: damaged"):
@@ -470,7 +471,7 @@ def test_frames_held_back_come_before_an_interruption():
 
 def test_what_cannot_be_located_ends_the_film():
     def locate(picture: np.ndarray, path: Path | None) -> list[Box]:
-        raise ValueError("--box: box lies outside the picture")
+        raise InputError("--box: box lies outside the picture")
 
     with pytest.raises(ValueError, match=r"^--box: box lies outside"):
         list(see_film(frames(100), Estimator(), locate))
@@ -717,7 +718,7 @@ def test_a_job_that_fails_is_told_and_the_others_are_done():
 
     def job(number: int) -> None:
         if number % 10 == 3:
-            raise ValueError(f"{number}: cannot be written")
+            raise InputError(f"{number}: cannot be written")
         done.append(number)
 
     with Writer() as writer:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import TEMPORARY, publish
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
@@ -173,7 +174,7 @@ def _refuse_other_shards(output: Path, manifest: Manifest, last: Manifest | None
         origin = (
             f"made from {last.annotations}" if last else "of unknown labels or an older version"
         )
-        raise ValueError(
+        raise InputError(
             f"{output}: holds {len(others)} shards {origin}, which would be removed; name another "
             "--output, or remove them with --force"
         )
@@ -186,13 +187,13 @@ def _make_writable(output: Path) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"{output}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
 
 
 def _picture_signatures(images: Path, people: dict[str, list[Person]]) -> dict[str, str]:
     """Size and time of every picture: cheap to read, and different once a picture changes."""
     if not images.is_dir():
-        raise ValueError(f"{images}: no such folder of pictures")
+        raise InputError(f"{images}: no such folder of pictures")
     names = {person.filename: None for group in people.values() for person in group}
     return {name: _picture_signature(picture_path(images, name)) for name in names}
 
@@ -264,7 +265,7 @@ def _known_bad(images: Path, signatures: dict[str, str], last: Manifest | None) 
             try:
                 path = picture_path(images, name)
                 to_jpeg(read_bytes(path), where=path)
-            except ValueError as error:
+            except InputError as error:
                 bad[name] = str(error)
     return bad
 
@@ -272,7 +273,7 @@ def _known_bad(images: Path, signatures: dict[str, str], last: Manifest | None) 
 def _require_people(people: dict[str, list[Person]], bad: dict[str, str]) -> None:
     for split, group in people.items():
         if all(one.filename in bad for one in group):
-            raise ValueError(
+            raise InputError(
                 f"no {split} person is left to write, all of their pictures are bad; the first: "
                 f"{bad[group[0].filename]}"
             )
@@ -316,7 +317,7 @@ def _report_bad(bad: dict[str, str], skip_bad: bool) -> None:
     for reason in bad.values():
         logger.error(reason)
     if bad and not skip_bad:
-        raise ValueError(
+        raise InputError(
             f"{len(bad)} bad pictures, named above; mend them, or leave their people out with "
             "--skip-bad"
         )
@@ -338,7 +339,7 @@ def _write_shards(
             manifest = _with_outcomes(manifest, outcomes, failures)
             write_manifest(output, manifest, for_now=True)
             if any(failures):
-                raise ValueError(next(filter(None, failures)))
+                raise InputError(next(filter(None, failures)))
             progress.advance(len(outcomes))
     if plans:
         write_manifest(output, manifest)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from hourglass.core.errors import InputError
+
 CONNECT_SECONDS = 10.0
 OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory: tasks get names and labels, and read pictures themselves."""
@@ -27,7 +29,7 @@ def started(address: str | None, workers: int | None) -> Any:
         ValueError: If no cluster answers, or workers are asked of one, or of a Ray that runs.
     """
     if address and workers:
-        raise ValueError(
+        raise InputError(
             f"{workers} workers cannot be asked of the cluster at {address!r}, which has its own; "
             "give workers or a Ray address, not both"
         )
@@ -39,7 +41,7 @@ def started(address: str | None, workers: int | None) -> Any:
 
     if not address and ray.is_initialized():
         if workers:
-            raise ValueError(
+            raise InputError(
                 f"{workers} workers cannot be asked of the Ray that this program has started; give "
                 "its number of processes to ray.init"
             )
@@ -57,7 +59,7 @@ def started(address: str | None, workers: int | None) -> Any:
             **quiet,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ValueError(f"no Ray cluster answers at {address or 'local'!r} ({error})") from error
+        raise InputError(f"no Ray cluster answers at {address or 'local'!r} ({error})") from error
 
 
 def _require_answer(address: str) -> None:

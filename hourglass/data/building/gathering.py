@@ -6,6 +6,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import SKELETONS, Skeleton
 from hourglass.data.readers.checks import check_labels, read_sizes
 from hourglass.data.readers.label_set import Labels, write_frames
@@ -26,7 +27,7 @@ def find_pictures(labels: Labels, annotations: Path, images: Path | None) -> Pat
     if not labels.frames:
         return images or find_images(labels, annotations)
     if images is None:
-        raise ValueError(
+        raise InputError(
             f"{annotations}: labels {len(labels.frames)} frames of films; say with --images into "
             "which folder to write them"
         )

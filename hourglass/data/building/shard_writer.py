@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import Person
 from hourglass.data.building.manifest import Shard, write_aside
 from hourglass.data.building.regions import moved, reachable_region
@@ -127,7 +128,7 @@ def _records(images: Path, plan: Plan, bad: dict[str, str]) -> Iterator[bytes]:
     for filename, group in itertools.groupby(plan.people, lambda person: person.filename):
         try:
             stored = _stored(picture_path(images, filename), list(group), plan.store)
-        except ValueError as error:
+        except InputError as error:
             bad[filename] = str(error)
             continue
         for person, picture in stored:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import REFERENCE_HEIGHT, crop_side
 from hourglass.core.person import Person
 from hourglass.core.skeleton import Skeleton
@@ -54,7 +55,7 @@ def read_sizes(images: Path, names: Iterable[str]) -> Sizes:
 
     def size(name: str) -> tuple[int, int] | None:
         # The builder reads all of each picture, and says what is wrong with one.
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(InputError):
             if (images / name).is_file():  # a pipe would have to be waited for
                 return picture_size(images / name)
         return None
@@ -111,7 +112,7 @@ def _columns(people: list[Person], sizes: Sizes) -> _Columns:
 
 def _require_labels(split: str, people: list[Person]) -> None:
     if not any(person.labelled.any() for person in people):
-        raise ValueError(
+        raise InputError(
             f"{split}: none of {len(people)} people has a labelled joint, so that nothing could be "
             "learnt; are all 'joints_vis' (or visibilities) 0?"
         )
@@ -121,7 +122,7 @@ def _refuse_shares(split: str, people: list[Person]) -> None:
     """Coordinates all within 0..1 are shares of the picture's sides."""
     points = np.concatenate([person.points[person.labelled] for person in people])
     if len(points) > 1 and np.abs(points).max() <= 1 + 1e-6 and np.ptp(points, axis=0).max() > 0:
-        raise ValueError(
+        raise InputError(
             f"{split}: all {len(points)} labelled joints lie within 0 and 1: they seem to be "
             "shares of the picture's width and height, but must be pixels"
         )
@@ -148,7 +149,7 @@ def _sizes_told(split: str, columns: _Columns, told: Sizes) -> Iterator[str]:
         f"says, first {name}: {found[0]}×{found[1]} px, not {said[0]}×{said[1]}; likely {cause}"
     )
     if len(other) > MOST_OUTSIDE * len(pairs):
-        raise ValueError(text)
+        raise InputError(text)
     yield text
 
 
@@ -172,7 +173,7 @@ def _outside(split: str, columns: _Columns) -> Iterator[str]:
             if swapped > 1 - FEW_OUTSIDE
             else "these labels seem to belong to other pictures, or to pictures of another size"
         )
-        raise ValueError(f"{text}; {cause}")
+        raise InputError(f"{text}; {cause}")
     yield text
 
 
@@ -237,7 +238,7 @@ def _crops(split: str, columns: _Columns) -> Iterator[str]:
 def _told(wrong: np.ndarray, text: str) -> Iterator[str]:
     """A warning, or an error where it is the rule."""
     if wrong.mean() > MOST:
-        raise ValueError(text)
+        raise InputError(text)
     yield text
 
 

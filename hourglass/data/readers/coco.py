@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import HIDDEN, NOT_LABELLED, UNLABELLED_POINT, VISIBLE, Person
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import Skeleton
@@ -58,7 +59,7 @@ def read(path: Path, *, category: str | None = None, skeleton: Skeleton | None =
     """
     content = read_json(path)
     if not is_coco(content):
-        raise ValueError(
+        raise InputError(
             f"{path}: must be an object with the lists {', '.join(PARTS)}, got {short(content)}"
         )
     names, sizes = _read_images(content["images"], str(path))
@@ -95,14 +96,14 @@ def _read_images(
     for index, entry in enumerate(entries):
         where = f"{path}: images[{index}]"
         if not isinstance(entry, dict):
-            raise ValueError(f"{where}: must be an object, got {short(entry)}")
+            raise InputError(f"{where}: must be an object, got {short(entry)}")
         number, name = entry.get("id"), entry.get("file_name", "")
         if not _is_id(number):
-            raise ValueError(f"{where}: 'id' is {short(number)}, it must be a number")
+            raise InputError(f"{where}: 'id' is {short(number)}, it must be a number")
         if not is_file_name(name):
-            raise ValueError(f"{where}: 'file_name' is {short(name)}, it must be a file name")
+            raise InputError(f"{where}: 'file_name' is {short(name)}, it must be a file name")
         if number in names:
-            raise ValueError(
+            raise InputError(
                 f"{where}: 'id' is {number} ({name}), which {names[number]} has already"
             )
         names[number] = _slashed(name)
@@ -131,19 +132,19 @@ def _choose(
         fitting = [entry for entry in named if str(entry.get("name")) == category]
         if not fitting:
             there = ", ".join(sorted({str(entry.get("name")) for entry in named})) or "none"
-            raise ValueError(f"{path}: no category is called {category!r}; there are: {there}")
+            raise InputError(f"{path}: no category is called {category!r}; there are: {there}")
         named = fitting
     with_joints = [entry for entry in named if entry.get("keypoints")]
     if not with_joints and given is not None:
         return {entry["id"] for entry in named}, given
     if not with_joints:
-        raise ValueError(
+        raise InputError(
             f"{path}: no category names its 'keypoints'; give the joints with --skeleton "
             "(coco, or a JSON file)"
         )
     for entry in with_joints:
         if not isinstance(entry["keypoints"], list):
-            raise ValueError(
+            raise InputError(
                 f"{path}: category {entry.get('name')!r}: 'keypoints' is "
                 f"{short(entry['keypoints'])}, it must be a list of names"
             )
@@ -152,7 +153,7 @@ def _choose(
         there = "; ".join(
             f"{entry.get('name')} ({len(entry['keypoints'])})" for entry in with_joints
         )
-        raise ValueError(
+        raise InputError(
             f"{path}: categories have different keypoints, one must be chosen with --category: "
             f"{there}"
         )
@@ -166,7 +167,7 @@ def _to_skeleton(categories: list[dict[str, Any]], path: Path) -> Skeleton:
     try:
         bones = [(int(start), int(end)) for start, end in first.get("skeleton") or []]
     except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: category {name!r}: 'skeleton' is {short(first['skeleton'])}, it must be a "
             "list of pairs of keypoints' numbers"
         ) from error
@@ -177,8 +178,8 @@ def _to_skeleton(categories: list[dict[str, Any]], path: Path) -> Skeleton:
             joints,
             bones=tuple((start - first_number, end - first_number) for start, end in bones),
         )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 class _Reading:
@@ -195,7 +196,7 @@ class _Reading:
         """One annotation's person; None, and a note, if it has none that can be used."""
         where = f"{self._path}: annotations[{index}]"
         if not isinstance(entry, dict):
-            raise ValueError(f"{where}: must be an object, got {short(entry)}")
+            raise InputError(f"{where}: must be an object, got {short(entry)}")
         category = entry.get("category_id")
         if not _is_id(category) or category not in self._categories:
             return self._left_out(index, "are of other categories")
@@ -243,13 +244,13 @@ class _Reading:
             return np.full((joints, 2), UNLABELLED_POINT), np.zeros(joints, np.uint8)
         if not isinstance(value, list) or len(value) != 3 * joints:
             count = f"{len(value)} numbers" if isinstance(value, list) else short(value)
-            raise ValueError(
+            raise InputError(
                 f"{where}: 'keypoints' has {count}, it must have x, y, v of {joints} keypoints: "
                 f"{3 * joints}"
             )
         wrong = [one for one in value if _number(one) is None]
         if wrong:
-            raise ValueError(
+            raise InputError(
                 f"{where}: 'keypoints' has {short(wrong[0])}, all must be numbers, finite and "
                 f"{LARGEST:g} or less"
             )
@@ -258,7 +259,7 @@ class _Reading:
         known = np.isin(flags, (NOT_LABELLED, HIDDEN, VISIBLE))
         if not known.all():
             odd = flags[~known][0]
-            raise ValueError(
+            raise InputError(
                 f"{where}: 'keypoints' has the visibility {odd:g}, allowed are 0 (not labelled), "
                 "1 (labelled, hidden) and 2 (labelled, visible)"
             )

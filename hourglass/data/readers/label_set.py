@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import box_to_crop
 from hourglass.core.person import NOT_LABELLED, UNLABELLED_POINT, Person
 from hourglass.core.pose import Box
@@ -66,7 +67,7 @@ def split_by_picture(labels: Labels, *, share: float, seed: int) -> Labels:
     people = labels.people[WHOLE]
     pictures = sorted({person.filename for person in people})
     if len(pictures) < 2:
-        raise ValueError(
+        raise InputError(
             f"a share of {share:g} for validation needs two pictures with labels or more, there "
             f"are {len(pictures)}"
         )
@@ -91,7 +92,7 @@ def joined(parts: dict[str, Labels]) -> Labels:
     (first, *others) = parts.values()
     for other in others:
         if other.skeleton.joints != first.skeleton.joints:
-            raise ValueError(
+            raise InputError(
                 "the files of training and validation label different joints: "
                 f"{', '.join(first.skeleton.joints)}; and {', '.join(other.skeleton.joints)}"
             )
@@ -196,7 +197,7 @@ def joint_order(given: Skeleton, joints: tuple[str, ...], *, where: str) -> np.n
         ValueError: If their numbers of joints differ.
     """
     if len(given.joints) != len(joints):
-        raise ValueError(
+        raise InputError(
             f"{where}: has {len(joints)} joints ({', '.join(joints)}), but the skeleton "
             f"{given.name!r} has {len(given.joints)}"
         )
@@ -214,9 +215,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: not JSON ({error})") from error
+        raise InputError(f"{path}: not JSON ({error})") from error
 
 
 def is_file_name(value: Any) -> bool:

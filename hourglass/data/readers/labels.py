@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.readers import coco, mpii_json, mpii_mat, sleap, yolo
 from hourglass.data.readers.label_set import WHOLE, Labels, joined, split_by_picture
@@ -52,16 +53,16 @@ def read_labels(
             `val_share` is not given.
     """
     if val_share is not None and not 0 < val_share < 1:
-        raise ValueError(f"--val-share is {val_share:g}, it must be above 0 and below 1")
+        raise InputError(f"--val-share is {val_share:g}, it must be above 0 and below 1")
     labels = read_unsplit(path, kind=format, category=category, skeleton=skeleton)
     if WHOLE not in labels.people:
         if val_share is not None:
-            raise ValueError(
+            raise InputError(
                 f"{path}: is split into training and validation already: leave out --val-share"
             )
         return labels
     if val_share is None:
-        raise ValueError(
+        raise InputError(
             f"{path}: holds no validation part (as validation.json or valid.json would be): "
             "--val-share 0.1 takes a tenth of the pictures for it"
         )
@@ -77,7 +78,7 @@ def read_unsplit(
 ) -> Labels:
     """As `read_labels`, but one part, `WHOLE`, of labels that are not split already."""
     if kind not in FORMATS:
-        raise ValueError(f"format is {kind!r}, it must be one of {', '.join(FORMATS)}")
+        raise InputError(f"format is {kind!r}, it must be one of {', '.join(FORMATS)}")
     files = find_files(path, kind=kind)
     parts = {
         split: _read(file, found, category=category, skeleton=skeleton)
@@ -85,14 +86,14 @@ def read_unsplit(
     }
     for split, part in parts.items():
         if split != WHOLE and WHOLE not in part.people:
-            raise ValueError(
+            raise InputError(
                 f"{files[split][1]}: is split into training and validation already, and so cannot "
                 f"be the {split} part of {path}; name one file"
             )
     labels = joined(parts) if len(parts) > 1 else parts[WHOLE]
     for split, people in labels.people.items():
         if not people:
-            raise ValueError(
+            raise InputError(
                 " ".join([f"{path}: {split}: nobody has labels that can be used.", *labels.notes])
             )
     return labels
@@ -117,7 +118,7 @@ def find_images(labels: Labels, path: Path) -> Path:
     for place in filter(None, places):
         if any((place / name).is_file() for name in names):
             return place
-    raise ValueError(
+    raise InputError(
         f"{path}: its pictures, such as {names[0]}, are not beside it; say where they are with "
         "--images"
     )
@@ -128,7 +129,7 @@ def _read(
 ) -> Labels:
     """The labels of one file whose format is known."""
     if category is not None and kind not in ("coco", "yolo"):
-        raise ValueError(f"{path}: labels of format {kind} have no categories")
+        raise InputError(f"{path}: labels of format {kind} have no categories")
     if kind == "coco":
         return coco.read(path, category=category, skeleton=skeleton)
     if kind == "yolo":
@@ -136,7 +137,7 @@ def _read(
     if kind == "sleap":
         return sleap.read(path, skeleton=skeleton)
     if skeleton not in (None, MPII):
-        raise ValueError(f"{path}: labels of format {kind} have MPII's 16 joints and no others")
+        raise InputError(f"{path}: labels of format {kind} have MPII's 16 joints and no others")
     if kind == "mpii-mat":
         return mpii_mat.read(path)
     return mpii_json.read(path)
@@ -151,7 +152,7 @@ def find_files(path: Path, *, kind: str = "auto") -> dict[str, tuple[str, Path]]
     if path.is_dir():
         return _find_in_folder(path, kind)
     if not path.exists():
-        raise ValueError(f"{path}: no such file or folder of annotations")
+        raise InputError(f"{path}: no such file or folder of annotations")
     return {WHOLE: (_kind_of(path) if kind == "auto" else kind, path)}
 
 
@@ -164,7 +165,7 @@ def _find_in_folder(folder: Path, kind: str) -> dict[str, tuple[str, Path]]:
     if not candidates and (folder / "annotations").is_dir():
         return _find_in_folder(folder / "annotations", kind)
     if not candidates:
-        raise ValueError(
+        raise InputError(
             f"{folder}: holds no annotations: train.json and validation.json (or valid.json), "
             "MPII's .mat, COCO's .json, YOLO's data.yaml, or .slp"
         )
@@ -180,7 +181,7 @@ def _find_in_folder(folder: Path, kind: str) -> dict[str, tuple[str, Path]]:
         (file,) = candidates
         return {WHOLE: (_kind_of(file) if kind == "auto" else kind, file)}
     names = ", ".join(file.name for file in candidates)
-    raise ValueError(
+    raise InputError(
         f"{folder}: which of these to read cannot be told: {names}; name one file, or call two of "
         "one kind train and validation"
     )
@@ -230,11 +231,11 @@ def _kind_of(file: Path) -> str:
     if suffix in (".yaml", ".yml"):
         kind = _yaml_kind(file)
         if kind is None:
-            raise ValueError(f"{file}: has neither YOLO's 'kpt_shape' nor DeepLabCut's 'bodyparts'")
+            raise InputError(f"{file}: has neither YOLO's 'kpt_shape' nor DeepLabCut's 'bodyparts'")
         return kind
     if suffix == ".json":
         return _json_kind(file)
-    raise ValueError(
+    raise InputError(
         f"{file}: annotations end in .json, .mat, .yaml, {', '.join(sleap.SUFFIXES)}; "
         "or say which they are with --format"
     )
@@ -257,9 +258,9 @@ def _json_kind(file: Path) -> str:
         with file.open("rb") as stream:
             head = stream.read(HEAD).decode("utf-8-sig", errors="replace").lstrip()
     except OSError as error:
-        raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
     if head.startswith("[") and '"data"' in head and '"annotations"' in head:
-        raise ValueError(
+        raise InputError(
             f"{file}: seems to be Label Studio's JSON, which is not read; export the project as "
             "COCO or YOLO with keypoints (docs/OWN_DATA.md)"
         )

@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.geometry import REFERENCE_HEIGHT
 from hourglass.core.skeleton import MPII
@@ -182,14 +183,14 @@ def read_download(root: Path) -> Download:
         ValueError: If the folder or the file is missing, or does not hold what either set holds.
     """
     if not root.is_dir():
-        raise ValueError(f"{root} is not a folder; it must be the unpacked download of LSP")
+        raise InputError(f"{root} is not a folder; it must be the unpacked download of LSP")
     path = root / "joints.mat"
     joints = read_joints(path)
     digits, name = (4, "LSP") if joints.shape[0] == 3 else (5, "LSP-extended")
     people = joints.transpose(2, 1, 0) if name == "LSP" else joints.transpose(2, 0, 1)
     flags = people[..., 2]
     if name == "LSP-extended" and np.isnan(flags).any():
-        raise ValueError(f"{path}: a flag that says whether a joint is labelled is not a number")
+        raise InputError(f"{path}: a flag that says whether a joint is labelled is not a number")
     return Download(
         name=name,
         images=tuple(f"im{number:0{digits}d}.jpg" for number in range(1, len(people) + 1)),
@@ -205,20 +206,20 @@ def read_joints(path: Path) -> np.ndarray:
         ValueError: If there is no such file, or it holds no such array.
     """
     if not path.is_file():
-        raise ValueError(f"{path} is missing; it comes with the download")
+        raise InputError(f"{path} is missing; it comes with the download")
     try:
         content = loadmat(path, variable_names=["joints"])
     # On a damaged file the reader lets through whatever it trips over: TypeError, IndexError,
     # zlib.error and more, with no common ancestor below Exception.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{path} cannot be read as a MATLAB file ({reason})") from error
+        raise InputError(f"{path} cannot be read as a MATLAB file ({reason})") from error
     if "joints" not in content:
-        raise ValueError(f"{path} holds no array named 'joints'")
+        raise InputError(f"{path} holds no array named 'joints'")
     joints = np.asarray(content["joints"])
     fits = joints.ndim == 3 and joints.shape[:2] in {(3, 14), (14, 3)} and joints.shape[2] >= 2
     if not fits or joints.dtype.kind not in "iuf":
-        raise ValueError(
+        raise InputError(
             f"{path}: 'joints' has shape {joints.shape} of {joints.dtype}; allowed are numbers "
             "of shape (3, 14, N) for LSP or (14, 3, N) for LSP-extended, with N at least 2"
         )
@@ -236,7 +237,7 @@ def choose_split(
     """
     if (train_list is None) != (validation_list is None):
         given, other = ("training", "validation") if train_list else ("validation", "training")
-        raise ValueError(f"a list for {given} was given without one for {other}; give both or none")
+        raise InputError(f"a list for {given} was given without one for {other}; give both or none")
     if train_list is None and download.name == "LSP":
         half = len(download.images) // 2
         return {"train": download.images[:half], "validation": download.images[half:]}
@@ -249,7 +250,7 @@ def choose_split(
         check_names(download, names, source=paths[part])
     shared = set(parts["train"]) & set(parts["validation"])
     if shared:
-        raise ValueError(
+        raise InputError(
             f"pictures in both {paths['train']} and {paths['validation']}: {len(shared)}, "
             f"first {min(shared)}; a picture is for training or for validation"
         )
@@ -265,15 +266,15 @@ def read_list(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise ValueError(f"list {path} cannot be read: {error.strerror}") from error
+        raise InputError(f"list {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"list {path} is not UTF-8 text") from error
+        raise InputError(f"list {path} is not UTF-8 text") from error
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
-        raise ValueError(f"list {path} is empty; it must hold one file name per line")
+        raise InputError(f"list {path} is empty; it must hold one file name per line")
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        raise ValueError(f"list {path} names {name} {count} times; once is allowed")
+        raise InputError(f"list {path} names {name} {count} times; once is allowed")
     return names
 
 
@@ -282,7 +283,7 @@ def check_names(download: Download, names: Sequence[str], *, source: Path) -> No
     known = set(download.images)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(
+        raise InputError(
             f"list {source}: {len(unknown)} of {len(names)} names are not in this download, "
             f"first {unknown[0]!r}; it is {download.name} with the {len(known)} pictures "
             f"{download.images[0]} to {download.images[-1]}"
@@ -293,7 +294,7 @@ def check_pictures(folder: Path, names: Sequence[str]) -> None:
     """Raises ValueError if a picture that is to be used is not on disk."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{len(missing)} of the {len(names)} pictures needed are missing, "
             f"first {folder / missing[0]}"
         )
@@ -320,14 +321,14 @@ def make_people(download: Download, names: Sequence[str]) -> list[dict[str, Any]
 def check_person(image: str, points: np.ndarray, labelled: np.ndarray) -> None:
     """Raises ValueError if a person has no box: too few labelled joints, or one that is NaN."""
     if labelled.sum() < 2:
-        raise ValueError(
+        raise InputError(
             f"{image}: labelled joints: {labelled.sum()}; a box needs at least 2, "
             "so take this picture off the list"
         )
     wrong = np.flatnonzero(labelled & ~np.isfinite(points).all(axis=-1))
     if wrong.size:
         x, y = points[wrong[0]]
-        raise ValueError(
+        raise InputError(
             f"{image}: joint {LSP_JOINTS[wrong[0]]} is labelled at ({x:g}, {y:g}); "
             "both must be finite numbers"
         )
@@ -338,7 +339,7 @@ def check_height(median: float) -> None:
     # Poses bend, so people span less than their height: about 120 px in LSP-extended. Twice the
     # height is out of reach for the right edition and usual in the others.
     if median > 2 * PERSON_HEIGHT:
-        raise ValueError(
+        raise InputError(
             f"people span {median:.0f} px (median), {PERSON_HEIGHT:.0f} px or less is expected: "
             "this seems to be the original-size edition, whose pictures are not scaled"
         )
@@ -394,5 +395,5 @@ def write_json(path: Path, entries: Sequence[dict[str, Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     write_file(path, json.dumps(entries, allow_nan=False))

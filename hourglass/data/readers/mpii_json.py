@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MPII
 from hourglass.data.readers.label_set import (
@@ -88,12 +89,12 @@ def _with_source(person: Person, entry: dict[str, Any], where: str) -> Person:
     if not source and disagreement is None:
         return person
     if not isinstance(source, str) or not is_encodable(source):
-        raise ValueError(f"{where}: {SOURCE!r} is {short(source)}, it must be text")
+        raise InputError(f"{where}: {SOURCE!r} is {short(source)}, it must be text")
     if disagreement is None:
         return dataclasses.replace(person, source=source)
     count = len(person.points)
     if not isinstance(disagreement, list) or len(disagreement) != count:
-        raise ValueError(
+        raise InputError(
             f"{where}: {DISAGREEMENT!r} is {short(disagreement)}, it must be a list of {count}"
         )
     return dataclasses.replace(person, source=source, weights=_agreement(disagreement, where))
@@ -108,7 +109,7 @@ def _agreement(disagreement: list[Any], where: str) -> np.ndarray:
             or not isinstance(value, int | float)
             or not 0 <= value <= LARGEST
         ):
-            raise ValueError(
+            raise InputError(
                 f"{where}: {DISAGREEMENT!r} has {short(value)}, it must be null or a number "
                 "of head sizes, 0 or more"
             )
@@ -130,7 +131,7 @@ def _without_garbage_collection() -> Iterator[None]:
 def _read_entries(path: Path) -> list[Any]:
     entries = read_json(path)
     if not isinstance(entries, list) or not entries:
-        raise ValueError(f"{path}: must be a list of people, got {short(entries)}")
+        raise InputError(f"{path}: must be a list of people, got {short(entries)}")
     return entries
 
 
@@ -208,17 +209,17 @@ def _checked_columns(entries: list[Any], path: str) -> _Columns:
 def _checked(entry: Any, where: str) -> tuple[Any, ...]:
     """One entry's fields."""
     if not isinstance(entry, dict):
-        raise ValueError(f"{where}: must be an object, got {short(entry)}")
+        raise InputError(f"{where}: must be an object, got {short(entry)}")
     for field in ("image", *NUMBERS):
         if field not in entry:
-            raise ValueError(f"{where}: field {field!r} is missing")
+            raise InputError(f"{where}: field {field!r} is missing")
     image = entry["image"]
     if not is_file_name(image):
-        raise ValueError(f"{where}: 'image' is {short(image)}, it must be a file name")
+        raise InputError(f"{where}: 'image' is {short(image)}, it must be a file name")
     numbers = [_numbers(entry[field], shape, field, where) for field, shape in NUMBERS.items()]
     scale = float(numbers[-1])
     if np.float32(scale) <= 0:
-        raise ValueError(f"{where}: 'scale' is {scale}, it must be above 0 (height / 200 px)")
+        raise InputError(f"{where}: 'scale' is {scale}, it must be above 0 (height / 200 px)")
     return image, *numbers
 
 
@@ -226,13 +227,13 @@ def _numbers(value: Any, shape: tuple[int, ...], field: str, where: str) -> np.n
     """`value` as float64 of exactly this shape, every number finite."""
     if not shape:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(f"{where}: {field!r} has {short(value)}, it must be a number")
+            raise InputError(f"{where}: {field!r} has {short(value)}, it must be a number")
         if not abs(value) <= LARGEST:
-            raise ValueError(
+            raise InputError(
                 f"{where}: {field!r} has {short(value)}, it must be finite and {LARGEST:g} or less"
             )
         return np.array(value, np.float64)
     if not isinstance(value, list) or len(value) != shape[0]:
         count = f"{len(value)} entries" if isinstance(value, list) else short(value)
-        raise ValueError(f"{where}: {field!r} has {count}, it must have {shape[0]}")
+        raise InputError(f"{where}: {field!r} has {count}, it must have {shape[0]}")
     return np.array([_numbers(entry, shape[1:], field, where) for entry in value])

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import HIDDEN, UNLABELLED_POINT, VISIBLE, Person
 from hourglass.core.skeleton import MPII
 from hourglass.data.readers.label_set import Labels
@@ -73,7 +74,7 @@ def read(path: Path) -> Labels:
             _check_place(listed.pop((image, number)), entry, path)
         (validation if held_out else train).append(person)
     if not train or not validation:
-        raise ValueError(
+        raise InputError(
             f"{path}: holds {len(train)} people for training and {len(validation)} of the "
             f"{len(read_list())} for validation: it is not MPII's whole file"
         )
@@ -104,18 +105,18 @@ def _load(path: Path) -> Any:
     try:
         content = loadmat(path, variable_names=["RELEASE"], struct_as_record=False, squeeze_me=True)
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     # On a damaged file the reader lets through whatever it trips over: TypeError, IndexError,
     # zlib.error and more, with no common ancestor below Exception.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{path}: not a MATLAB file that can be read ({reason})") from error
+        raise InputError(f"{path}: not a MATLAB file that can be read ({reason})") from error
     release = content.get("RELEASE")
     missing = [
         name for name in ("annolist", "img_train", "single_person") if not hasattr(release, name)
     ]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{path}: holds no RELEASE.{missing[0]}; MPII's annotations are in "
             "mpii_human_pose_v1_u12_1.mat"
         )
@@ -127,7 +128,7 @@ def _people(release: Any, path: Path) -> Iterator[tuple[str, int, Any, bool]]:
     pictures, in_training = np.atleast_1d(release.annolist), np.atleast_1d(release.img_train)
     apart = np.atleast_1d(release.single_person)
     if not len(pictures) == len(in_training) == len(apart):
-        raise ValueError(
+        raise InputError(
             f"{path}: annolist has {len(pictures)} pictures, img_train {len(in_training)} and "
             f"single_person {len(apart)}, they must be as many"
         )
@@ -136,7 +137,7 @@ def _people(release: Any, path: Path) -> Iterator[tuple[str, int, Any, bool]]:
     ):
         name = _field(_field(picture, "image"), "name")
         if not isinstance(name, str) or not name:
-            raise ValueError(f"{path}: annolist({index + 1}).image.name is {name!r}, no file name")
+            raise InputError(f"{path}: annolist({index + 1}).image.name is {name!r}, no file name")
         numbers = {int(one) for one in np.atleast_1d(singles).ravel()}
         if training:
             for number, entry in enumerate(_list(_field(picture, "annorect"))):
@@ -181,7 +182,7 @@ def _check_place(listed: Listed, entry: Any, path: Path) -> None:
     """That the list and the file count the people of a picture alike."""
     place = _place(entry)
     if place is None or np.abs(place - listed.place).max() > PLACE_TOLERANCE:
-        raise ValueError(
+        raise InputError(
             f"{path}: person {listed.person} (from 0) of {listed.image} has 'objpos' {place}, but "
             f"the field's validation person of this number is at {listed.place}: this is another "
             "edition of the file, by which no published score was measured"

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import Skeleton, side_of
 from hourglass.data.readers.label_set import (
@@ -53,7 +54,7 @@ def read(path: Path, *, skeleton: Skeleton | None = None) -> Labels:
     """
     loaded = _load(path)
     if len(loaded.skeletons) != 1:
-        raise ValueError(f"{path}: holds {len(loaded.skeletons)} skeletons, it must be one")
+        raise InputError(f"{path}: holds {len(loaded.skeletons)} skeletons, it must be one")
     found = _to_skeleton(loaded.skeletons[0], path)
     order = np.arange(len(found.joints))
     if skeleton is not None:
@@ -79,7 +80,7 @@ def _load(path: Path) -> Any:
     try:
         import sleap_io
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             f"{path}: SLEAP's and DeepLabCut's files are read by the library sleap-io, which is "
             "not installed: pip install 'hourglass-pose[labels]'"
         ) from error
@@ -90,9 +91,9 @@ def _load(path: Path) -> Any:
     # The library reads a dozen formats by as many others, each with errors of its own kind.
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"{path}: sleap-io cannot read it ({reason})") from error
+        raise InputError(f"{path}: sleap-io cannot read it ({reason})") from error
     if not getattr(loaded, "labeled_frames", None):
-        raise ValueError(
+        raise InputError(
             f"{path}: holds no labelled frame whose picture is there; DeepLabCut's labeled-data "
             "must lie as the file names it"
         )
@@ -109,8 +110,8 @@ def _to_skeleton(skeleton: Any, path: Path) -> Skeleton:
             bones=tuple((int(start), int(end)) for start, end in skeleton.edge_inds),
             mirror_pairs=tuple(sorted(set(pairs))) or None,
         )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _right_first(pair: list[int], names: list[str]) -> tuple[int, int]:
@@ -161,7 +162,7 @@ class _Pictures:
             rows[id(frame.video)] += 1
         for film in loaded.videos:
             if isinstance(film.filename, list) and rows[id(film)] != len(film.filename):
-                raise ValueError(
+                raise InputError(
                     f"{self._path}: has {rows[id(film)]} rows for pictures beside "
                     f"{film.filename[0]}, but {len(film.filename)} of them are there"
                 )
@@ -188,7 +189,7 @@ class _Pictures:
             pixels = np.asarray(frame.image)
         except Exception as error:  # of whichever library reads the film
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(
+            raise InputError(
                 f"{self._path}: frame {frame.frame_idx} of {frame.video.filename} cannot be read "
                 f"({reason})"
             ) from error

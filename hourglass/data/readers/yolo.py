@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from hourglass.core.errors import InputError
+from hourglass.core.files import read_text
 from hourglass.core.person import HIDDEN, NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MOST_JOINTS, Skeleton
 from hourglass.data.readers.label_set import (
@@ -72,7 +74,7 @@ def read(path: Path, *, category: str | None = None, skeleton: Skeleton | None =
                 person for picture in _pictures(entry, root, path) for person in reading.of(picture)
             ]
     if "train" not in people:
-        raise ValueError(f"{path}: 'train' is missing, it must name the folder of the pictures")
+        raise InputError(f"{path}: 'train' is missing, it must name the folder of the pictures")
     if "validation" not in people:
         people = {WHOLE: people["train"]}
     return Labels(skeleton or found, people, reading.notes(), reading.sizes, images=root)
@@ -82,11 +84,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        raise InputError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: must hold names and values, got {short(content)}")
+        raise InputError(f"{path}: must hold names and values, got {short(content)}")
     return content
 
 
@@ -100,7 +102,7 @@ def _keypoint_shape(content: dict[str, Any], path: Path) -> tuple[int, int]:
         or not 1 <= shape[0] <= MOST_JOINTS
         or shape[1] not in (2, 3)
     ):
-        raise ValueError(
+        raise InputError(
             f"{path}: 'kpt_shape' is {short(shape)}, it must be [number of keypoints, 2 or 3], "
             f"of {MOST_JOINTS} keypoints at most; a set without keypoints is for detection only"
         )
@@ -114,22 +116,22 @@ def _to_skeleton(content: dict[str, Any], joints: int, path: Path) -> Skeleton:
     if names is None:
         names = [str(number) for number in range(1, joints + 1)]
     if not isinstance(names, list) or len(names) != joints:
-        raise ValueError(f"{path}: 'kpt_names' is {short(names)}, it must be {joints} names")
+        raise InputError(f"{path}: 'kpt_names' is {short(names)}, it must be {joints} names")
     flip = content.get("flip_idx")
     pairs = None
     if flip is not None:
         if not _is_order(flip, joints):
-            raise ValueError(
+            raise InputError(
                 f"{path}: 'flip_idx' is {short(flip)}, it must be the numbers 0 to {joints - 1}, "
                 "each once, in the order of a flipped picture's keypoints"
             )
         if any(flip[flip[joint]] != joint for joint in range(joints)):
-            raise ValueError(f"{path}: 'flip_idx' is {short(flip)}, it must swap keypoints by two")
+            raise InputError(f"{path}: 'flip_idx' is {short(flip)}, it must swap keypoints by two")
         pairs = _right_first(flip, list(map(str, names)))
     try:
         return known_skeleton("yolo", map(str, names), mirror_pairs=pairs)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _is_order(flip: Any, joints: int) -> bool:
@@ -160,7 +162,7 @@ def _class_numbers(content: dict[str, Any], category: str | None, path: Path) ->
         int(number) for number, name in pairs if str(name) == category and str(number).isdecimal()
     }
     if not numbers:
-        raise ValueError(f"{path}: no class is called {category!r}; 'names' is {short(names)}")
+        raise InputError(f"{path}: no class is called {category!r}; 'names' is {short(names)}")
     return numbers
 
 
@@ -183,10 +185,10 @@ def _pictures(entry: Any, root: Path, path: Path) -> Iterator[Path]:
                 file for file in place.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES
             )
         elif place.is_file() and place.suffix == ".txt":
-            lines = place.read_text(encoding="utf-8-sig").splitlines()
+            lines = read_text(place).splitlines()
             yield from (root / line.strip() for line in lines if line.strip())
         else:
-            raise ValueError(f"{path}: names {one!r}, but {place} is no folder and no list (.txt)")
+            raise InputError(f"{path}: names {one!r}, but {place} is no folder and no list (.txt)")
 
 
 class _Reading:
@@ -210,7 +212,7 @@ class _Reading:
         try:
             lines = labels.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{labels}: cannot be read as text ({error})") from error
+            raise InputError(f"{labels}: cannot be read as text ({error})") from error
         rows = [
             (f"{labels}: line {number}", line.split())
             for number, line in enumerate(lines, start=1)
@@ -221,7 +223,7 @@ class _Reading:
         name = self._name(picture)
         try:
             size = self.sizes[name] = picture_size(picture)
-        except ValueError:
+        except InputError:
             # The builder reads every picture, and says which is bad; without a size there is no px.
             self._count("pictures cannot be read", str(picture))
             return []
@@ -239,16 +241,16 @@ class _Reading:
     ) -> Person | None:
         expected = BOX_COLUMNS + self._joints * self._columns
         if len(row) != expected:
-            raise ValueError(
+            raise InputError(
                 f"{where}: has {len(row)} numbers, it must have {expected}: class, box and "
                 f"{self._joints} keypoints of {self._columns}"
             )
         try:
             numbers = np.array(row, np.float64)
         except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+            raise InputError(f"{where}: {error}") from error
         if not np.isfinite(numbers).all():
-            raise ValueError(f"{where}: all must be finite numbers")
+            raise InputError(f"{where}: all must be finite numbers")
         if self._classes is not None and int(numbers[0]) not in self._classes:
             self._count("things are of other classes: left out", where)
             return None
@@ -273,7 +275,7 @@ class _Reading:
         flags = table[:, 2]
         known = np.isin(flags, (NOT_LABELLED, HIDDEN, VISIBLE))
         if not known.all():
-            raise ValueError(
+            raise InputError(
                 f"{where}: a keypoint has the visibility {flags[~known][0]:g}, "
                 "allowed are 0 (not labelled), 1 (labelled, hidden) and 2 (labelled, visible)"
             )
@@ -285,7 +287,7 @@ class _Reading:
         """That nothing is in pixels: far outside of 0 to 1 nothing can be a share."""
         shares = np.concatenate([box, table[visibility > 0, :2].ravel()])
         if (shares > 2).any():
-            raise ValueError(
+            raise InputError(
                 f"{where}: has {shares.max():g}, but box and keypoints are shares of the picture's "
                 "width and height, 0 to 1; are these pixels?"
             )

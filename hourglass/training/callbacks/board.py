@@ -19,6 +19,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import apply_affine, crop_matrix
 from hourglass.data.people import People
 from hourglass.media.panels import draw_rows
@@ -53,7 +54,7 @@ class Board(keras.callbacks.Callback):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"{folder}: cannot be written ({error.strerror})") from error
+            raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
         self._writer = EventFileWriter(str(folder))
         self._heatmaps = model
         count = min(PICTURES, len(people))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.training.callbacks.names import Logs
 
@@ -32,7 +33,7 @@ def read_history(path: Path, *, epochs: int) -> list[Logs]:
                 for row in csv.DictReader(file)
             ]
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not the history of a run ({error})") from error
+        raise InputError(f"{path}: not the history of a run ({error})") from error
     if len(rows) < epochs:
-        raise ValueError(f"{path}: holds {len(rows)} epochs, the checkpoint has {epochs}")
+        raise InputError(f"{path}: holds {len(rows)} epochs, the checkpoint has {epochs}")
     return rows[:epochs]

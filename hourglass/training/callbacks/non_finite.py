@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import keras
 
+from hourglass.core.errors import InputError
 from hourglass.training.callbacks.names import LAST, Logs
 
 
@@ -40,4 +41,4 @@ def refuse_non_finite(what: str, epoch: int, folder: Path) -> NoReturn:
     """Raises the error of a training that went wrong in `epoch`, counted from 0."""
     last = folder / LAST
     good = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was made"
-    raise ValueError(f"{what} of epoch {epoch + 1}; {good}; a lower --learning-rate may help")
+    raise InputError(f"{what} of epoch {epoch + 1}; {good}; a lower --learning-rate may help")

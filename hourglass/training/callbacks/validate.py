@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from hourglass.core.errors import InputError
 from hourglass.core.geometry import crop_to_picture, from_grid
 from hourglass.data.people import People
 from hourglass.scoring.pck import measure_of, reference_size, skeleton_pck
@@ -68,7 +69,7 @@ def _require_scorable(people: People) -> None:
             if skeleton.reference == "torso" and skeleton.torso
             else ""
         )
-        raise ValueError(
+        raise InputError(
             f"the {len(people)} validation people have no labelled joint{of_torsos}: there is "
             "nothing to validate on"
         )

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from hourglass.core.errors import InputError
 from hourglass.data.readers.label_set import Labels
 from hourglass.data.readers.labels import read_unsplit
 
@@ -134,7 +135,7 @@ def outcome(path: Path) -> Labels | str:
     try:
         return read_unsplit(path)
     except ValueError as error:
-        return str(error) if type(error) is ValueError else repr(error) + "\n"
+        return str(error) if type(error) is InputError else repr(error) + "\n"
 
 
 def assert_usable(labels: Labels) -> None:
