@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,23 +21,15 @@ from hourglass.console import (
 )
 from hourglass.core.boxes import read_boxes
 from hourglass.core.errors import InputError
-from hourglass.core.files import write_file
 from hourglass.core.pose import Box
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.locating import locator
 from hourglass.lifting.estimator import MIN_SCORE, SHIPPED, Lifter
 from hourglass.lifting.keypoint_files import is_keypoints
-from hourglass.lifting.passes import lift_files, lift_film, lift_pictures
-from hourglass.lifting.results import to_csv, to_json, write_bvh
-from hourglass.media.inputs import Inputs, find_inputs
-from hourglass.media.targets import (
-    drawn_names,
-    film_targets,
-    make_folders,
-    refuse_existing,
-    refuse_shared,
-    require_folders,
-)
+from hourglass.lifting.passes import lift_files, lift_films, lift_pictures
+from hourglass.lifting.result_files import LiftedFiles, LiftedOutputs
+from hourglass.media.inputs import LIST, Inputs, expanded, find_inputs
+from hourglass.media.targets import drawing_targets, make_folders
 
 
 @click.command()
@@ -77,9 +71,6 @@ def main(
     output: Path,
     force: bool,
     no_drawing: bool,
-    json: Path | None,
-    csv: Path | None,
-    bvh: Path | None,
     boxes: tuple[Box, ...],
     boxes_file: Path | None,
     detect: bool,
@@ -87,59 +78,39 @@ def main(
     flip_test: bool,
     every: int,
     smooth: bool,
+    **files_to_write: Path | None,
 ) -> None:
     """Places people's joints in space: millimetres about the pelvis, in the camera's frame.
 
-    INPUT is a picture, a folder or pattern of pictures, a film, or joints that were found before:
-    a JSON file of hourglass.predict, of COCO's keypoints or of OpenPose, or a folder of OpenPose's.
+    INPUT is a picture, a folder or pattern of pictures, a film, - for a list of them on standard
+    input, or joints that were found before: a JSON file of hourglass.predict, of COCO's keypoints
+    or of OpenPose, or a folder of OpenPose's.
     """
-    files = [Path(name) for name in inputs if is_keypoints(Path(name))]
-    others = [name for name in inputs if Path(name) not in files]
+    names = expanded(inputs, sys.stdin if LIST in inputs else ())
+    files = [Path(name) for name in names if is_keypoints(Path(name))]
+    others = [name for name in names if Path(name) not in files]
     found = find_inputs(others) if others else Inputs((), ())
-    pictures, films = found.pictures, found.films
-    drawings = [] if no_drawing else drawn_names(pictures, output, "_lift.jpg")
-    film_drawings = [] if no_drawing else film_targets(films, output, "_lift.mp4")
-    if boxes_file and films:
+    if boxes_file and found.films:
         raise InputError("--boxes is for pictures; of a film, --box says where to begin")
-    none: list[Path | None] = [None] * (len(pictures) + len(films))
-    targets = [*drawings, *film_drawings, *(path for path in (json, csv) if path)]
-    refuse_shared(targets, [*pictures, *films, *files, boxes_file])
-    refuse_existing([*targets, *(sorted(bvh.glob("*.bvh")) if bvh else [])], force)
-    require_folders(path for path in (json, csv) if path)
+    drawn = drawing_targets(found, output, draws=not no_drawing, ending="_lift")
+    outputs = LiftedOutputs(**files_to_write)
+    outputs.refuse_wrong(drawn.values(), [*drawn, *files, boxes_file], force=force)
     locate = locator(boxes, read_boxes(boxes_file) if boxes_file else None, detect)
     lifter = Lifter.load(model, min_score=min_score)
-    lifted, failures = lift_files(files, lifter)
     if others:
         with quiet_stderr():
             estimator = PoseEstimator.load(pose_model or default_model(), flip_test=flip_test)
-        make_folders([*drawings, *film_drawings])
-        more, failed = lift_pictures(
-            pictures, estimator, lifter, locate, drawn=drawings or none[: len(pictures)]
-        )
-        lifted, failures = lifted + more, failures + failed
-        for film, target in zip(films, film_drawings or none[: len(films)], strict=True):
-            try:
-                more, failed = lift_film(
-                    film,
-                    estimator,
-                    lifter,
-                    locate,
-                    drawn=target,
-                    every=every,
-                    detects=detect,
-                    smooth=smooth,
-                )
-                lifted, failures = lifted + more, failures + failed
-            except InputError as error:
-                failures.append(str(error))
-    for path, to_text in ((json, to_json), (csv, to_csv)):
-        if path:
-            write_file(path, to_text(lifted))
-    if bvh:
-        write_bvh(lifted, bvh)
-    people = sum(body is not None for one in lifted for body in one.bodies)
-    where = f", drawn in {output}" if drawings or film_drawings else ""
-    click.echo(f"{people} people in {len(lifted)} pictures and frames lifted{where}")
+        make_folders(drawn.values())
+    with LiftedFiles(outputs) as results:
+        failures = lift_files(files, lifter, take=results.write)
+        if others:
+            how: dict[str, Any] = {"drawn": drawn, "take": results.write}
+            failures += lift_pictures(found.pictures, estimator, lifter, locate, **how)
+            how |= {"every": every, "smooth": smooth, "detects": detect}
+            failures += lift_films(found.films, estimator, lifter, locate, **how)
+    where = f", drawn in {output}" if any(drawn.values()) else ""
+    people, entries = results.people, results.entries
+    click.echo(f"{people} people in {entries} pictures and frames lifted{where}")
     fail_with(failures)
 
 

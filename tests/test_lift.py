@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,11 +14,13 @@ from click.testing import CliRunner, Result
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import MPII
 from hourglass.lift import main
+from hourglass.lifting.estimator import Body, Lifter
 from hourglass.lifting.model_file import About, save_lifter
 from hourglass.lifting.network import build_lifter, weights_of
 from hourglass.lifting.shape import LifterConfig
 from hourglass.media.film_writer import FilmWriter
 from hourglass.media.results import Found, to_json
+from hourglass.media.video import Film
 
 PICTURE = Path(__file__).parent / "pictures" / "astronaut.jpg"
 
@@ -57,10 +60,7 @@ def test_a_picture_gets_panels_and_files(lifter: Path, tmp_path: Path) -> None:
 
 
 def test_a_film_becomes_a_film(lifter: Path, tmp_path: Path) -> None:
-    picture = cv2.imread(str(PICTURE))[..., ::-1][::2, ::2]
-    with FilmWriter(tmp_path / "film.mp4", rate=10) as writer:
-        for _ in range(3):
-            writer.write(picture)
+    film_of(tmp_path / "film.mp4", 3)
     done = run(
         *(tmp_path / "film.mp4", "--model", lifter, "--output", tmp_path / "out.mp4"),
         *("--min-score", 0, "--smooth", "--json", tmp_path / "a.json"),
@@ -70,6 +70,68 @@ def test_a_film_becomes_a_film(lifter: Path, tmp_path: Path) -> None:
     film = cv2.VideoCapture(str(tmp_path / "out.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) == 3
     assert film.get(cv2.CAP_PROP_FRAME_WIDTH) == 1280
+
+
+def film_of(path: Path, frames: int) -> Path:
+    picture = cv2.imread(str(PICTURE))[..., ::-1][::2, ::2]
+    with FilmWriter(path, rate=10) as writer:
+        for _ in range(frames):
+            writer.write(picture)
+    return path
+
+
+def test_ctrl_c_keeps_what_was_lifted_and_begins_no_other_film(
+    lifter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film_of(tmp_path / "film.mp4", 12)
+    shutil.copy(tmp_path / "film.mp4", tmp_path / "next.mp4")
+    original, calls = Lifter.bodies, []
+
+    def interrupted(self: Lifter, poses: list[Pose]) -> list[Body | None]:
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(self, poses)
+
+    monkeypatch.setattr(Lifter, "bodies", interrupted)
+    monkeypatch.chdir(tmp_path)
+    done = run(
+        *("film.mp4", "next.mp4", "--model", lifter, "--min-score", 0),
+        *("--json", "a.json", "--csv", "a.csv", "--bvh", "bvh"),
+    )
+    assert done.exit_code == 1
+    assert done.output.splitlines()[-2:] == [
+        "Error: film.mp4: interrupted after 4 frames, which are kept",
+        "not looked at: next.mp4",
+    ]
+    assert [entry["frame"] for entry in json.loads(Path("a.json").read_text())] == [0, 1, 2, 3]
+    assert Path("a.csv").read_text().count("\n") == 5
+    assert Path("bvh/film.bvh").is_file()
+    assert len(list(Film(Path("lifted/film_lift.mp4")))) == 4
+    assert not Path("lifted/next_lift.mp4").exists()
+
+
+def test_a_list_on_standard_input_names_anything(
+    lifter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    poses(Path("poses.json"))
+    lines = Path("poses.jsonl")
+    lines.write_text(json.dumps(json.loads(Path("poses.json").read_text())[0]) + "\n")
+    words = ["-", "--model", str(lifter), "--json", "out.jsonl", "--no-drawing"]
+    done = CliRunner().invoke(main, words, input="poses.json\npose*.jsonl\n")
+    assert done.exit_code == 0, done.output
+    first, second = map(json.loads, Path("out.jsonl").read_text().splitlines())
+    assert first == second
+    done = CliRunner().invoke(main, ["-"], input="")
+    assert "the list on standard input is empty" in done.output
+
+
+def test_a_film_for_a_picture_is_refused(tmp_path: Path) -> None:
+    done = run(PICTURE, "--output", tmp_path / "x.mp4")
+    assert done.exit_code == 1
+    assert "x.mp4: of pictures, this is a folder, not a film" in done.output
+    assert not (tmp_path / "x.mp4").exists()
 
 
 def test_joints_that_were_found_before_need_no_picture(lifter: Path, tmp_path: Path) -> None:

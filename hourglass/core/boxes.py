@@ -12,13 +12,16 @@ from hourglass.core.errors import InputError
 from hourglass.core.geometry import box_to_crop
 from hourglass.core.pose import Box
 
+LINES = ".jsonl"
+"""The ending of a JSON file that has an object a line."""
+
 COLUMNS = ("image", "x", "y", "width", "height")
 """Of a CSV file of boxes."""
 
 ALLOWED = (
     'a JSON object {"a.jpg": [[x, y, width, height], ...]}, a JSON list of {"image": "a.jpg", '
-    '"people": [{"box": [x, y, width, height]}, ...]}, or a CSV file with the columns '
-    + ",".join(COLUMNS)
+    '"people": [{"box": [x, y, width, height]}, ...]}, or such an object a line in a .jsonl file, '
+    "or a CSV file with the columns " + ",".join(COLUMNS)
 )
 
 FARTHEST = 1e9
@@ -44,7 +47,7 @@ class Boxes:
 
 
 def read_boxes(path: Path) -> Boxes:
-    """Boxes from a JSON or CSV file; what `predict --json` writes is such a file, too.
+    """Boxes from a JSON, JSON-lines or CSV file; what `predict --json` writes is such a file, too.
 
     Raises:
         ValueError: If it cannot be read or is something else; names the file and the place.
@@ -53,7 +56,8 @@ def read_boxes(path: Path) -> Boxes:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets write the mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: boxes cannot be read ({error})") from error
-    rows = _csv_rows(text, path) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    read = {".csv": _csv_rows, LINES: _line_rows}.get(path.suffix.lower(), _json_rows)
+    rows = read(text, path)
     by_image: dict[str, list[Box]] = {}
     for place, image, values in rows:
         if not isinstance(image, str):
@@ -83,10 +87,25 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
                     yield f"{image}, box {number}", image, box
         else:
             for entry in content:
-                for number, person in enumerate(entry["people"]):
-                    yield f"{entry['image']}, person {number}", entry["image"], person["box"]
+                yield from _people(entry)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
+
+
+def _line_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
+    # Not `splitlines`, which also ends lines where JSON does not.
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            if line.strip():
+                yield from _people(json.loads(line))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            told = f"{path}: line {number}: not of a file of boxes ({error}); allowed: {ALLOWED}"
+            raise InputError(told) from error
+
+
+def _people(entry: Any) -> Iterator[tuple[str, str, Any]]:
+    for number, person in enumerate(entry["people"]):
+        yield f"{entry['image']}, person {number}", entry["image"], person["box"]
 
 
 def _box(values: Any, *, where: str) -> Box:

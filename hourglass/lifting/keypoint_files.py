@@ -1,12 +1,13 @@
-"""2D joints that another program found: this project's JSON, OpenPose's files, COCO's.
+"""2D joints that were found before: this project's JSON, OpenPose's files, COCO's.
 
 Each becomes poses on a skeleton that has the file's own joint names.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,29 +28,50 @@ NOT_FOLLOWED = -1
 
 OPENPOSE_ENDING = "_keypoints.json"
 
+LINES = ".jsonl"
+"""The ending of a file that has an object a line."""
+
 
 def is_keypoints(path: Path) -> bool:
     """Whether this is a file of joints, or a folder of OpenPose's, and no picture or film."""
     if path.is_dir():
         return any(path.glob(f"*{OPENPOSE_ENDING}"))
-    return path.suffix.lower() == ".json"
+    return path.suffix.lower() in (".json", LINES)
 
 
-def read_keypoints(path: Path) -> list[Found]:
+def read_keypoints(path: Path) -> Iterator[Found]:
     """The people in a file of joints, or in a folder of OpenPose's files, one a frame.
+
+    A `.jsonl` file and a folder are read as they are asked for, so that long films need no memory.
 
     Raises:
         ValueError: If it is of no known layout; says what was found where.
     """
     if path.is_dir():
-        files = sorted(path.glob(f"*{OPENPOSE_ENDING}"))
-        frames = [parse_keypoints(read_text(file), where=str(file)) for file in files]
-        return [
-            Found(str(path), 0, 0, one.poses, frame=number)
-            for number, found in enumerate(frames)
-            for one in found
-        ]
-    return parse_keypoints(read_text(path), where=str(path))
+        for number, file in enumerate(sorted(path.glob(f"*{OPENPOSE_ENDING}"))):
+            for one in parse_keypoints(read_text(file), where=str(file)):
+                yield Found(str(path), 0, 0, one.poses, frame=number)
+    elif path.suffix.lower() == LINES:
+        with _told(path), path.open(encoding="utf-8") as lines:
+            number = 0
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield from parse_keypoints(f"[{line}]", where=f"{path}: line {number}")
+        if not number:
+            raise InputError(f"{path}: is empty")
+    else:
+        yield from parse_keypoints(read_text(path), where=str(path))
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turns what reading a file raises into words."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: no text ({error})") from error
 
 
 def parse_keypoints(text: str, *, where: str) -> list[Found]:
@@ -131,11 +153,17 @@ def _number(value: Any, where: str) -> int | None:
 
 
 def _coco_results(entries: list[dict[str, Any]], where: str) -> list[Found]:
-    by_image: dict[Any, list[Pose]] = {}
+    """Of a film, entries have `frame` and `track_id`, too, as `predict --coco` writes them."""
+    by_image: dict[Any, Found] = {}
     for number, entry in enumerate(entries):
-        pose = _pose(COCO.joints, entry["keypoints"], f"{where}: entry {number}")
-        by_image.setdefault(entry["image_id"], []).append(pose)
-    return [Found(str(image), 0, 0, poses) for image, poses in by_image.items()]
+        place = f"{where}: entry {number}"
+        image, frame = str(entry.get("file_name", entry["image_id"])), entry.get("frame")
+        pose = _pose(COCO.joints, entry["keypoints"], place)
+        pose = replace(pose, id=_number(entry.get("track_id"), place))
+        key = entry["image_id"], image, frame
+        by_image.setdefault(key, Found(image, 0, 0, [], _number(frame, place)))
+        by_image[key] = replace(by_image[key], poses=[*by_image[key].poses, pose])
+    return list(by_image.values())
 
 
 def _coco_labels(content: dict[str, Any], where: str) -> list[Found]:

@@ -65,6 +65,7 @@ def draw_panels(picture: np.ndarray, pose: Pose, body: Body, *, turn: float = 30
         pose.scores,
         pose.skeleton,
         (0.0, 0.0, float(SIZE), float(SIZE)),
+        id=pose.id,
     )
     panels = (crop.copy(), draw_pose(crop, moved), draw_seen(pose, body), draw_body(body, turn))
     for panel, title in zip(panels, TITLES, strict=True):

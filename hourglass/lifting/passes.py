@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import click
 import numpy as np
 from loguru import logger
 
@@ -14,13 +16,14 @@ from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.films import see_film
+from hourglass.inference.passes import Pass, not_begun
 from hourglass.inference.pipeline import Failed, Locate, Seen, Writer, see_pictures
 from hourglass.inference.smoothing import OneEuroFilter
 from hourglass.lifting.estimator import Body, Lifter
 from hourglass.lifting.keypoint_files import parse_keypoints, read_keypoints
-from hourglass.lifting.panels import SIZE, draw_panels
+from hourglass.lifting.panel_film import PanelFilm
+from hourglass.lifting.panels import draw_panels
 from hourglass.lifting.results import Lifted, to_json
-from hourglass.media.film_writer import FilmWriter
 from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
 from hourglass.media.results import Found
@@ -29,32 +32,63 @@ from hourglass.media.video import open_film
 TURN = 30.0
 """Degrees that the 3D panel's eye stands beside the camera."""
 
-DEGREES_PER_SECOND = 40.0
-"""How fast it goes around in films."""
-
 PERSON = 1700.0
 """Millimetres that speeds are measured in by the filter against jitter."""
 
+Take = Callable[[Lifted], object]
+"""Gets what was lifted in a picture or frame, as soon as it is."""
 
-def lift_files(paths: Sequence[Path], lifter: Lifter) -> tuple[list[Lifted], list[str]]:
+
+def lift_files(paths: Sequence[Path], lifter: Lifter, *, take: Take) -> list[str]:
     """Lifts the people in files of joints.
 
+    Args:
+        paths: The files, or folders of OpenPose's.
+        lifter: The lifting network.
+        take: Gets what was lifted in each picture or frame.
+
     Returns:
-        What was lifted, and a line for each file or person that failed.
+        A line for each file or person that failed; of films, for each film.
     """
-    lifted, failures = [], []
+    failures: list[str] = []
     for path in paths:
+        films = Films()
         try:
-            found = read_keypoints(path)
+            for found in read_keypoints(path):
+                lifted = Lifted(found, lifter.bodies(found.poses))
+                take(lifted)
+                if found.frame is None:
+                    failures += _refusals(found.image, lifted, lifter)
+                else:
+                    films.add(lifted)
         except InputError as error:
             failures.append(str(error))
-            continue
-        for one in found:
-            bodies = lifter.bodies(one.poses)
-            frame = "" if one.frame is None else f" frame {one.frame}"
-            failures += _refusals(f"{one.image}{frame}", one, bodies, lifter)
-            lifted.append(Lifted(one, bodies))
-    return lifted, failures
+        failures += films.failures()
+    return failures
+
+
+class Films:
+    """How many people in the frames of films were not lifted: of single frames, nobody is told."""
+
+    def __init__(self) -> None:
+        self._people: dict[str, tuple[int, int]] = {}
+
+    def add(self, lifted: Lifted) -> None:
+        """Counts a frame's."""
+        lost, all_people = self._people.get(lifted.found.image, (0, 0))
+        lost += sum(body is None for body in lifted.bodies)
+        self._people[lifted.found.image] = lost, all_people + len(lifted.bodies)
+
+    def failures(self) -> list[str]:
+        """A line for each film of which nobody was lifted; of which some were not, it is logged."""
+        told = []
+        for image, (lost, all_people) in self._people.items():
+            line = f"{image}: {lost} of {all_people} people in its frames had too few joints"
+            if lost and lost == all_people:
+                told.append(line)
+            elif lost:
+                logger.info(line)
+        return told
 
 
 def lift_text(text: str, lifter: Lifter) -> str:
@@ -67,10 +101,10 @@ def lift_text(text: str, lifter: Lifter) -> str:
     return to_json([Lifted(one, lifter.bodies(one.poses)) for one in found])
 
 
-def _refusals(where: str, found: Found, bodies: Sequence[Body | None], lifter: Lifter) -> list[str]:
+def _refusals(where: str, lifted: Lifted, lifter: Lifter) -> list[str]:
     return [
         f"{where}: person {number}: {lifter.refusal(pose)}"
-        for number, (pose, body) in enumerate(zip(found.poses, bodies, strict=True))
+        for number, (pose, body) in enumerate(zip(lifted.found.poses, lifted.bodies, strict=True))
         if body is None
     ]
 
@@ -81,44 +115,90 @@ def lift_pictures(
     lifter: Lifter,
     locate: Locate,
     *,
-    drawn: Sequence[Path | None],
-) -> tuple[list[Lifted], list[str]]:
+    drawn: Mapping[Source, Path | None],
+    take: Take,
+) -> list[str]:
     """Finds and lifts the people in pictures, and writes the panels, a row for each person.
 
+    Args:
+        paths: Picture files.
+        estimator: The 2D network.
+        lifter: The lifting network.
+        locate: Says where people are.
+        drawn: A file to write for each picture, or None.
+        take: Gets what was lifted in each picture, in the order given.
+
     Returns:
-        What was lifted, and a line for each picture or person that failed; the others are done.
+        A line for each picture or person that failed; the others are done.
     """
-    lifted, failures = [], []
+    failures = []
     with Progress("lifting", total=len(paths), unit="pictures") as progress, Writer() as writer:
         seen = see_pictures(paths, estimator, locate)
-        for one, target in zip(seen, drawn, strict=True):
+        for one, path in zip(seen, paths, strict=True):
             if isinstance(one, Failed):
                 failures.append(str(one.error))
             else:
                 bodies = lifter.bodies(one.poses)
-                done = Lifted(_found(one, str(one.path)), bodies)
-                failures += _refusals(str(one.path), done.found, bodies, lifter)
-                lifted.append(done)
+                done = Lifted(_found(one, str(path)), bodies)
+                failures += _refusals(str(path), done, lifter)
+                take(done)
+                target = drawn[path]
                 if target and any(bodies):
-                    writer.submit(_saving(one, bodies, target))
+                    writer.submit(_saving(one, bodies, target), pixels=one.picture.size // 3)
             progress.advance()
-    return lifted, failures + writer.failures
+    return failures + writer.failures
 
 
 def _saving(seen: Seen, bodies: Sequence[Body | None], target: Path) -> Callable[[], None]:
-    return lambda: save_picture(_rows(seen, bodies, turn=TURN), target)
+    return lambda: save_picture(_rows(seen, bodies), target)
 
 
-def _rows(
-    seen: Seen, bodies: Sequence[Body | None], *, turn: float, rows: int | None = None
-) -> np.ndarray:
-    """Panels of each lifted person, one below the other; `rows` of them, if that is said."""
+def _rows(seen: Seen, bodies: Sequence[Body | None]) -> np.ndarray:
+    """Panels of each lifted person, one below the other."""
     pairs = zip(seen.poses, bodies, strict=True)
-    found = [draw_panels(seen.picture, pose, body, turn=turn) for pose, body in pairs if body]
-    if rows is not None:
-        empty = np.full((SIZE, 4 * SIZE, 3), 255, np.uint8)
-        found = (found + [empty] * rows)[:rows]
-    return np.concatenate(found, axis=0)
+    rows = [draw_panels(seen.picture, pose, body, turn=TURN) for pose, body in pairs if body]
+    return np.concatenate(rows, axis=0)
+
+
+def lift_films(
+    sources: Sequence[Source],
+    estimator: PoseEstimator,
+    lifter: Lifter,
+    locate: Locate,
+    *,
+    drawn: Mapping[Source, Path | None],
+    take: Take,
+    **choices: Any,
+) -> list[str]:
+    """`lift_film` of film after film; what fails is told, and the others are done.
+
+    Ctrl-C ends them all: the film that is looked at, and those that are still to come.
+
+    Args:
+        sources: The films' files, cameras' numbers, or streams' addresses.
+        estimator: The 2D network.
+        lifter: The lifting network.
+        locate: Says where people are.
+        drawn: The film to write for each, or None.
+        take: Gets what was lifted in each frame.
+        **choices: As `lift_film`'s.
+
+    Returns:
+        A line for each failure.
+    """
+    failures: list[str] = []
+    for number, source in enumerate(sources, start=1):
+        try:
+            film = lift_film(
+                source, estimator, lifter, locate, drawn=drawn[source], take=take, **choices
+            )
+        except InputError as error:
+            failures.append(str(error))
+            continue
+        failures += film.failures
+        if film.interrupted:
+            return failures + not_begun(sources[number:])
+    return failures
 
 
 def lift_film(
@@ -128,10 +208,11 @@ def lift_film(
     locate: Locate,
     *,
     drawn: Path | None,
+    take: Take,
     every: int = 1,
     detects: bool = False,
     smooth: bool = False,
-) -> tuple[list[Lifted], list[str]]:
+) -> Pass:
     """Finds and lifts the people in a film, and writes a film of the panels.
 
     Args:
@@ -139,63 +220,75 @@ def lift_film(
         estimator: The 2D network.
         lifter: The lifting network.
         locate: Says where people are.
-        drawn: The film to write, or None; it has a row for each person of the first frame.
+        drawn: The film to write, or None.
+        take: Gets what was lifted in each frame, in order.
         every: Take each `every`-th frame only.
         detects: Whether `locate` finds everybody, so that people may come and go.
         smooth: Filter joints against jitter, before and after they are lifted.
 
     Returns:
-        What was lifted, and a line if something failed or nobody could be lifted; frames before it
-        are done.
+        What was done; a failure after some frames, or that nobody could be lifted, is a line. A
+        camera's end is Ctrl-C: of anything else, it is told as one.
 
     Raises:
-        ValueError: If the film cannot be opened or written.
+        ValueError: If the film cannot be opened, not one frame can be looked at, or the film of
+            the panels cannot be written.
     """
     film = open_film(source, every=every)
-    name = film.name
-    lifted: list[Lifted] = []
-    failures: list[str] = []
-    filters: dict[int | None, OneEuroFilter] = {}
+    done, failures, interrupted = 0, [], False
+    films, steady = Films(), Steady(film.rate) if smooth else None
     with ExitStack() as stack:
-        writer = None
-        if drawn:
-            writer = stack.enter_context(FilmWriter(drawn, rate=film.rate, sound=film.sound))
+        panels = stack.enter_context(PanelFilm(drawn, film, turn=TURN)) if drawn else None
         progress = stack.enter_context(
-            Progress(f"lifting {name}", total=film.frames, unit="frames")
+            Progress(f"lifting {film.name}", total=film.frames, unit="frames")
         )
         smooth_at = film.rate if smooth else None
+        seen = see_film(
+            film, estimator, locate, detects=detects, smooth_at=smooth_at, live=film.live
+        )
         try:
-            seen = see_film(
-                film, estimator, locate, detects=detects, smooth_at=smooth_at, live=film.live
-            )
             for one in seen:
                 bodies = lifter.bodies(one.poses)
-                if smooth:
-                    for pose in one.poses:
-                        filters.setdefault(pose.id, OneEuroFilter(film.rate))
-                    known = [filters[pose.id] for pose in one.poses]
-                    bodies = [_smoothed(*pair) for pair in zip(bodies, known, strict=True)]
-                lifted.append(Lifted(_found(one, name), bodies))
-                if writer:
-                    time = lifted[-1].found.time or 0.0
-                    rows = max(1, len(lifted[0].bodies))
-                    turn = TURN + DEGREES_PER_SECOND * time
-                    writer.write(_rows(one, bodies, turn=turn, rows=rows), time)
+                if steady:
+                    bodies = steady(one, bodies)
+                lifted = Lifted(_found(one, film.name), bodies)
+                take(lifted)
+                films.add(lifted)
+                done += 1
+                if panels:
+                    panels.add(one, bodies)
                 progress.advance()
         except KeyboardInterrupt:
-            # A camera has no end but Ctrl-C; what was seen until then is kept.
-            failures.append(f"{name}: interrupted")
+            interrupted = True
+            if film.live:
+                click.echo("interrupted", err=True)
+            else:
+                failures.append(f"{film.name}: interrupted after {done} frames, which are kept")
         except InputError as error:
-            if not lifted:
+            if not done:
                 raise
             failures.append(str(error))
-    bodies = [body for one in lifted for body in one.bodies]
-    lost = f"{name}: {bodies.count(None)} of {len(bodies)} people in its frames had too few joints"
-    if bodies and not any(bodies):
-        failures.append(lost)
-    elif None in bodies:
-        logger.info(lost)
-    return lifted, failures
+    return Pass(done, failures + films.failures(), interrupted)
+
+
+class Steady:
+    """Filters everybody's joints in space against jitter, each person's by themselves.
+
+    Args:
+        rate: Frames per second.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._filters: dict[int | None, OneEuroFilter] = {}
+
+    def __call__(self, seen: Seen, bodies: Sequence[Body | None]) -> list[Body | None]:
+        """The bodies of the next frame; one who was not there in the last begins anew."""
+        known = self._filters
+        ids = [pose.id for pose in seen.poses]
+        self._filters = {own: known.get(own) or OneEuroFilter(self._rate) for own in ids}
+        filters = [self._filters[own] for own in ids]
+        return [_smoothed(*pair) for pair in zip(bodies, filters, strict=True)]
 
 
 def _smoothed(body: Body | None, smoothing: OneEuroFilter) -> Body | None:

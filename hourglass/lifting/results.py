@@ -9,18 +9,17 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.lifting.body import BODY
 from hourglass.lifting.estimator import Body
 from hourglass.media.results import Found
-from hourglass.media.targets import make_folder
 from hourglass.media.video import DEFAULT_RATE
 
 DIGITS = 1
@@ -51,34 +50,56 @@ class Lifted:
             for place, (own, body) in enumerate(zip(self.ids, self.bodies, strict=True))
         }
 
-
-def to_json(lifted: Sequence[Lifted]) -> str:
-    """A list with an object per picture or frame; a person who was not lifted is null."""
-    entries = []
-    for one in lifted:
-        entry = one.found.to_dict()
-        entry["people"] = [
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and names, ready for JSON; a person who was not lifted is None."""
+        people = [
             body and {**({} if own is None else {"id": own}), **body.to_dict()}
-            for own, body in zip(one.ids, one.bodies, strict=True)
+            for own, body in zip(self.ids, self.bodies, strict=True)
         ]
-        entries.append(entry)
-    return json.dumps(entries, indent=1) + "\n"
+        return {**self.found.to_dict(), "people": people}
 
 
-def to_csv(lifted: Sequence[Lifted]) -> str:
-    """A row per person who was lifted: where, who, then x, y, z and score of each joint."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+def to_json(lifted: Iterable[Lifted]) -> str:
+    """A list with an object per picture or frame; a person who was not lifted is null."""
+    return json.dumps([one.to_dict() for one in lifted], indent=1) + "\n"
+
+
+def to_json_item(lifted: Lifted) -> str:
+    """A picture or frame as it stands in the list of `to_json`, without what is around it."""
+    text = json.dumps(lifted.to_dict(), indent=1)
+    return "\n".join(f" {line}" for line in text.split("\n"))
+
+
+def to_json_line(lifted: Lifted) -> str:
+    """A picture or frame in a line of its own."""
+    return json.dumps(lifted.to_dict()) + "\n"
+
+
+def csv_header() -> str:
+    """The names of the columns."""
     columns = [f"{name}_{part}" for name in BODY.joints for part in ("x", "y", "z", "score")]
-    writer.writerow(["image", "frame", "person", "id", *columns])
-    for one in lifted:
-        frame = "" if one.found.frame is None else one.found.frame
-        for number, (own, body) in enumerate(zip(one.ids, one.bodies, strict=True)):
-            if body:
-                person = [number, "" if own is None else own]
-                scores = body.scores.round(3)[:, None]
-                values = np.concatenate([body.points.round(DIGITS), scores], axis=1)
-                writer.writerow([one.found.image, frame, *person, *map(_short, values.ravel())])
+    return _csv([["image", "frame", "person", "id", *columns]])
+
+
+def csv_rows(lifted: Lifted) -> str:
+    """A row per person who was lifted: where, who, then x, y, z and score of each joint."""
+    frame = "" if lifted.found.frame is None else lifted.found.frame
+    people = enumerate(zip(lifted.ids, lifted.bodies, strict=True))
+    return _csv(
+        [lifted.found.image, frame, number, "" if own is None else own, *_values(body)]
+        for number, (own, body) in people
+        if body
+    )
+
+
+def _values(body: Body) -> list[str]:
+    scores = body.scores.round(3)[:, None]
+    return [*map(_short, np.concatenate([body.points.round(DIGITS), scores], axis=1).ravel())]
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()
 
 
@@ -86,22 +107,57 @@ def _short(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
-def write_bvh(lifted: Sequence[Lifted], folder: Path) -> list[Path]:
+class Motions:
+    """How each person of each picture or film moves, gathered frame by frame.
+
+    Frames in which a person was not lifted repeat the frame before.
+    """
+
+    def __init__(self) -> None:
+        self._times: dict[str, list[float]] = {}
+        self._people: dict[str, dict[int, list[np.ndarray]]] = {}
+
+    def add(self, lifted: Lifted) -> None:
+        """Takes the next picture or frame."""
+        image, named = lifted.found.image, lifted.by_person()
+        people = self._people.setdefault(image, {})
+        for person in named.keys() - people.keys():
+            people[person] = []
+        for person, poses in people.items():
+            if body := named.get(person):
+                poses.append(body.points)
+            elif poses:
+                poses.append(poses[-1])
+        times = self._times.setdefault(image, [])
+        if lifted.found.time is not None:
+            times.append(lifted.found.time)
+
+    def __iter__(self) -> Iterator[tuple[str, int, np.ndarray, float]]:
+        """The picture's or film's name, the person's place among its people, from 0, their poses
+        (F, 17, 3) mm, and frames per second."""
+        for image, people in self._people.items():
+            for place, person in enumerate(sorted(people)):
+                if people[person]:
+                    yield image, place, np.stack(people[person]), _rate(self._times[image])
+
+
+def _rate(times: Sequence[float]) -> float:
+    steps = np.diff(times)
+    return float(1 / np.median(steps)) if len(steps) and np.median(steps) > 0 else DEFAULT_RATE
+
+
+def write_bvh(motions: Motions, folder: Path) -> list[Path]:
     """Writes the motion of each person of each picture or film: `NAME.bvh`, `NAME_2.bvh`, …
 
-    Frames in which a person was not lifted repeat the frame before. Where a name is taken by
-    somebody of another input, the next number follows.
+    Where a name is taken by somebody of another input, the next number follows.
 
     Raises:
-        ValueError: If a file cannot be written, or SciPy is not installed.
+        ValueError: If a file cannot be written.
     """
-    try:
-        from hourglass.lifting.bvh import to_bvh
-    except ImportError as error:
-        raise InputError(f"{folder}: for BVH, {error.name} is needed: pip install scipy") from error
-    make_folder(folder)
+    from hourglass.lifting.bvh import to_bvh
+
     written: list[Path] = []
-    for (image, person), (points, rate) in motions(lifted).items():
+    for image, person, points, rate in motions:
         names = _names(Path(image).stem, first=person + 1)
         path = next(folder / name for name in names if folder / name not in written)
         write_file(path, to_bvh(points, rate=rate))
@@ -112,33 +168,3 @@ def write_bvh(lifted: Sequence[Lifted], folder: Path) -> list[Path]:
 def _names(stem: str, *, first: int) -> Iterator[str]:
     for number in itertools.count(first):
         yield f"{stem}_{number}.bvh" if number > 1 else f"{stem}.bvh"
-
-
-def motions(lifted: Sequence[Lifted]) -> dict[tuple[str, int], tuple[np.ndarray, float]]:
-    """Poses (F, 17, 3) and frames per second, by the input's name and the person's place."""
-    by_source: dict[str, list[Lifted]] = {}
-    for one in lifted:
-        by_source.setdefault(one.found.image, []).append(one)
-    found: dict[tuple[str, int], tuple[np.ndarray, float]] = {}
-    for image, frames in by_source.items():
-        named = [one.by_person() for one in frames]
-        for number, person in enumerate(sorted(set().union(*named))):
-            points = [body.points for body in _filled([bodies.get(person) for bodies in named])]
-            if points:
-                found[image, number] = np.stack(points), _rate(frames)
-    return found
-
-
-def _filled(bodies: Sequence[Body | None]) -> list[Body]:
-    """Gaps take the body before; those at the start are left out."""
-    filled: list[Body] = []
-    for body in bodies:
-        if body or filled:
-            filled.append(body or filled[-1])
-    return filled
-
-
-def _rate(frames: Sequence[Lifted]) -> float:
-    times = [one.found.time for one in frames if one.found.time is not None]
-    steps = np.diff(times)
-    return float(1 / np.median(steps)) if len(steps) and np.median(steps) > 0 else DEFAULT_RATE

@@ -67,7 +67,7 @@ def find_inputs(
     """
     pictures: dict[Path, None] = {}
     films: dict[Source, None] = {}
-    for argument in _expanded(arguments, listed):
+    for argument in expanded(arguments, listed):
         path = Path(argument)
         if STREAM in argument:
             films[argument] = None
@@ -83,8 +83,16 @@ def find_inputs(
     return Inputs(tuple(pictures), tuple(films))
 
 
-def _expanded(arguments: Sequence[str], listed: Iterable[str]) -> list[str]:
-    """The arguments with lists and patterns replaced by what they name."""
+def expanded(arguments: Sequence[str], listed: Iterable[str]) -> list[str]:
+    """The arguments with lists and patterns replaced by what they name.
+
+    Args:
+        arguments: As `find_inputs`'.
+        listed: Likewise.
+
+    Raises:
+        ValueError: If a pattern or the list names nothing.
+    """
     names: list[str] = []
     for argument in arguments:
         lines = [argument]

@@ -99,13 +99,17 @@ def _plain(film: int | str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "_", film.split("://", 1)[1].partition("?")[0]).strip("_.")
 
 
-def drawing_targets(inputs: Inputs, output: Path, *, draws: bool) -> dict[Source, Path | None]:
-    """What is drawn into which file; None for everything if nothing is drawn."""
+def drawing_targets(
+    inputs: Inputs, output: Path, *, draws: bool, ending: str = "_pose"
+) -> dict[Source, Path | None]:
+    """What is drawn into which file, called with that ending; None for all if nothing is drawn."""
     if not draws:
         return dict.fromkeys([*inputs.pictures, *inputs.films])
     if inputs.pictures and output.suffix.lower() in KINDS:
         raise InputError(f"--output {output}: of pictures, this is a folder, not a film")
+    pictures = drawn_names(inputs.pictures, output, f"{ending}.jpg")
+    films = film_targets(inputs.films, output, f"{ending}.mp4")
     drawn: dict[Source, Path | None] = {}
-    drawn.update(zip(inputs.pictures, drawn_names(inputs.pictures, output), strict=True))
-    drawn.update(zip(inputs.films, film_targets(inputs.films, output), strict=True))
+    drawn.update(zip(inputs.pictures, pictures, strict=True))
+    drawn.update(zip(inputs.films, films, strict=True))
     return drawn

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import simplejpeg
 
+from hourglass.core.errors import InputError
 from hourglass.inference.detection import PeopleDetector
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.films import Everybody
@@ -46,7 +47,7 @@ MOST_REASON = 120
 """Letters of the reason for it."""
 
 
-class RefusedFrameError(ValueError):
+class RefusedFrameError(InputError):
     """A message that is not looked at, and ends the connection.
 
     Args:
@@ -166,7 +167,7 @@ class Cameras:
             await websocket.close(SILENT, f"no picture came for {self._silence:g} s")
         except RefusedFrameError as error:
             await websocket.close(error.code, str(error))
-        except ValueError as error:  # of the model
+        except InputError as error:  # of the model
             await websocket.close(FAILED, str(error)[:MOST_REASON])
 
 

@@ -12,7 +12,7 @@ import pytest
 from hourglass.core.boxes import read_boxes, require_box, require_overlap
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import MPII
-from hourglass.media.results import Found, to_json
+from hourglass.media.results import Found, to_json, to_json_line
 
 
 @pytest.fixture
@@ -45,6 +45,11 @@ TWO = [(1.5, -2.0, 30.0, 40.25), (100.0, 2.0, 3.0, 4.0)]
         (
             "boxes.csv",
             "image,x,y,width,height\na.jpg,1.5,-2,30,40.25\nb.jpg,5,6,7,8\na.jpg,100,2,3,4\n",
+        ),
+        (
+            "boxes.jsonl",
+            '{"image": "a.jpg", "people": [{"box": [1.5, -2, 30, 40.25]}, '
+            '{"box": [100, 2, 3, 4]}]}\n\n{"image": "b.jpg", "people": [{"box": [5, 6, 7, 8]}]}\n',
         ),
         # Columns in any order, and others beside them.
         (
@@ -91,9 +96,11 @@ def test_what_predict_writes_is_read_back_exactly(file: Callable[..., Path]):
             Pose(points.astype(np.float32), scores.astype(np.float32), MPII, box) for box in boxes
         ]
         found.append(Found(f"in/p{number}.jpg", 1100, 1100, poses))
-    boxes = read_boxes(file("found.json", to_json(found)))
-    for name, places in expected.items():
-        assert boxes.of(Path(name)) == places
+    lines = "".join(map(to_json_line, found))
+    for file_name, text in (("found.json", to_json(found)), ("found.jsonl", lines)):
+        boxes = read_boxes(file(file_name, text))
+        for name, places in expected.items():
+            assert boxes.of(Path(name)) == places
 
 
 # What is refused.
@@ -123,6 +130,8 @@ def test_what_predict_writes_is_read_back_exactly(file: Callable[..., Path]):
             "a.jpg, person 0: box (1.0, 2.0, 3.0, -4.0): x y w h must be finite",
         ),
         ("boxes.csv", "", "column height is missing"),
+        ("boxes.jsonl", '{"image": "a", "people": []}\n{}\n', "line 2: not of a file of boxes"),
+        ("boxes.jsonl", "1\n", "line 1: not of a file of boxes"),
         ("boxes.csv", "image,x,y,width\na.jpg,1,2,3\n", "column height is missing"),
         ("boxes.csv", "a.jpg,1,2,3,4\n", "column height is missing"),
         ("boxes.csv", "image,x,y,width,height\na.jpg,1,2,3\n", "line 2: box ['1', '2', '3', None]"),

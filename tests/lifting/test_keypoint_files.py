@@ -14,7 +14,14 @@ import pytest
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import COCO, MPII
 from hourglass.lifting.keypoint_files import is_keypoints, read_keypoints
-from hourglass.media.results import OPENPOSE, Found, to_json, to_openpose
+from hourglass.media.results import (
+    OPENPOSE,
+    Found,
+    coco_entries,
+    to_json,
+    to_json_line,
+    to_openpose,
+)
 
 KEYPOINT = {"name": "nose", "x": 1, "y": 2, "score": 1}
 
@@ -52,7 +59,7 @@ def test_openposes_files_are_frames_of_a_folder(tmp_path: Path) -> None:
     for frame in (1, 0):
         write(tmp_path / f"film_{frame:012d}_keypoints.json", to_openpose(found()))
     assert is_keypoints(tmp_path)
-    frames = read_keypoints(tmp_path)
+    frames = list(read_keypoints(tmp_path))
     assert [one.frame for one in frames] == [0, 1]
     (pose,) = frames[0].poses
     assert pose.skeleton.joints == OPENPOSE.joints
@@ -80,6 +87,35 @@ def test_cocos_results_and_labels(tmp_path: Path) -> None:
         assert pose.scores[wrist] == 1
 
 
+def test_cocos_results_of_a_film_tell_its_frames_and_people(tmp_path: Path) -> None:
+    poses = [replace(found().poses[0], id=number) for number in (4, 2)]
+    frames = [Found("a/film.mp4", 9, 9, poses[: number + 1], number, 0.0) for number in (0, 1)]
+    entries = [entry for one in frames for entry in coco_entries(one, one.frame)]
+    entries += coco_entries(Found("b.mp4", 9, 9, poses[:1], 0, 0.0), 0)
+    told = list(read_keypoints(write(tmp_path / "coco.json", entries)))
+    assert [(one.image, one.frame) for one in told] == [
+        *(("a/film.mp4", 0), ("a/film.mp4", 1), ("b.mp4", 0))
+    ]
+    assert [[pose.id for pose in one.poses] for one in told] == [[4], [4, 2], [4]]
+
+
+def test_lines_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "film.jsonl"
+    one = to_json_line(replace(found(), frame=0, time=0.0))
+    path.write_text(f"{one}\n{one}spoilt\n")
+    assert is_keypoints(path)
+    read = read_keypoints(path)
+    for _ in range(2):
+        told = next(read)
+        np.testing.assert_allclose(told.poses[0].points, found().poses[0].points)
+        assert (told.frame, told.time) == (0, 0.0)
+    with pytest.raises(ValueError, match=r"film.jsonl: line 4: no JSON"):
+        next(read)
+    path.write_text("")
+    with pytest.raises(ValueError, match=r"film.jsonl: is empty"):
+        next(read_keypoints(path))
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -99,7 +135,7 @@ def test_cocos_results_and_labels(tmp_path: Path) -> None:
 )
 def test_what_is_no_such_file_is_refused(tmp_path: Path, content: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told) as raised:
-        read_keypoints(write(tmp_path / "x.json", content))
+        list(read_keypoints(write(tmp_path / "x.json", content)))
     assert "x.json" in str(raised.value)
 
 
@@ -107,4 +143,4 @@ def test_pictures_are_no_joints(tmp_path: Path) -> None:
     assert not is_keypoints(tmp_path / "a.jpg")
     assert not is_keypoints(tmp_path)
     with pytest.raises(ValueError, match="cannot be read"):
-        read_keypoints(tmp_path / "none.json")
+        list(read_keypoints(tmp_path / "none.json"))

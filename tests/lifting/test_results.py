@@ -15,12 +15,36 @@ from hourglass.core.skeleton import MPII
 from hourglass.lifting.body import BODY
 from hourglass.lifting.bvh import read_bvh
 from hourglass.lifting.estimator import Body
-from hourglass.lifting.results import Lifted, motions, to_csv, to_json, write_bvh
+from hourglass.lifting.results import (
+    Lifted,
+    Motions,
+    csv_header,
+    csv_rows,
+    to_json,
+    to_json_item,
+    to_json_line,
+    write_bvh,
+)
 from hourglass.media.results import Found
 
 
 def body(points: np.ndarray) -> Body:
     return Body((points - points[:1]).astype(np.float32), np.ones(17, np.float32))
+
+
+def csv_of(lifted: list[Lifted]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(csv_header() + "".join(map(csv_rows, lifted)))))
+
+
+def motions(lifted: list[Lifted]) -> Motions:
+    gathered = Motions()
+    for one in lifted:
+        gathered.add(one)
+    return gathered
+
+
+def moves(lifted: list[Lifted]) -> dict[tuple[str, int], tuple[np.ndarray, float]]:
+    return {(image, place): (points, rate) for image, place, points, rate in motions(lifted)}
 
 
 @pytest.fixture
@@ -46,8 +70,15 @@ def test_json_names_every_joint_and_says_who_was_not_lifted(film: list[Lifted]) 
     assert [joint["name"] for joint in joints] == list(BODY.joints)
 
 
+def test_items_and_lines_are_those_of_the_list(film: list[Lifted]) -> None:
+    whole = to_json(film)
+    assert "[\n" + ",\n".join(map(to_json_item, film)) + "\n]\n" == whole
+    lines = [json.loads(line) for line in "".join(map(to_json_line, film)).splitlines()]
+    assert lines == json.loads(whole)
+
+
 def test_csv_has_a_row_per_person(film: list[Lifted], moving: np.ndarray) -> None:
-    rows = list(csv.DictReader(io.StringIO(to_csv(film))))
+    rows = csv_of(film)
     assert [(row["frame"], row["person"]) for row in rows] == [
         *[("0", "0"), ("1", "0"), ("1", "1"), ("2", "0"), ("3", "0"), ("3", "1")]
     ]
@@ -56,7 +87,7 @@ def test_csv_has_a_row_per_person(film: list[Lifted], moving: np.ndarray) -> Non
 
 
 def test_a_gap_repeats_what_was_before_and_the_rate_is_the_films(film: list[Lifted]) -> None:
-    found = motions(film)
+    found = moves(film)
     assert set(found) == {("clips/walk.mp4", 0), ("clips/walk.mp4", 1)}
     points, rate = found["clips/walk.mp4", 1]
     assert rate == pytest.approx(20)
@@ -79,7 +110,7 @@ def test_a_person_who_has_a_number_is_followed_by_it(moving: np.ndarray) -> None
         for frame, order in enumerate(orders)
     ]
     for number, person in enumerate((4, 7)):
-        points, _ = motions(lifted)["a.mp4", number]
+        points, _ = moves(lifted)["a.mp4", number]
         np.testing.assert_array_equal(points[0], points[1])
         np.testing.assert_array_equal(points[0], body(moving[person]).points)
 
@@ -88,7 +119,7 @@ def test_json_and_csv_tell_the_number(moving: np.ndarray) -> None:
     pose = Pose(np.zeros((16, 2), np.float32), np.ones(16, np.float32), MPII, (0, 0, 9, 9), 7)
     lifted = [Lifted(Found("a.mp4", 9, 9, [pose], 0, 0.0), [body(moving[0])])]
     assert json.loads(to_json(lifted))[0]["people"][0]["id"] == 7
-    (row,) = csv.DictReader(io.StringIO(to_csv(lifted)))
+    (row,) = csv_of(lifted)
     assert (row["person"], row["id"]) == ("0", "7")
 
 
@@ -97,13 +128,13 @@ def test_films_of_one_name_keep_their_own_bvh_files(moving: np.ndarray, tmp_path
         Lifted(Found(name, 9, 9, [], 0, 0.0), [body(moving[0]), body(moving[1])])
         for name in ("a/walk.mp4", "b/walk.mp4", "walk_2.mp4")
     ]
-    written = write_bvh(lifted, tmp_path)
+    written = write_bvh(motions(lifted), tmp_path)
     assert len(set(written)) == 6
     assert written[2] == tmp_path / "walk_3.bvh"
 
 
 def test_bvh_files_are_named_for_their_person(film: list[Lifted], tmp_path: Path) -> None:
-    written = write_bvh(film, tmp_path / "bvh")
+    written = write_bvh(motions(film), tmp_path)
     assert [path.name for path in written] == ["walk.bvh", "walk_2.bvh"]
     motion = read_bvh(written[0])
     assert len(motion.values) == 4

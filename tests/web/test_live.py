@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hourglass.core.errors import InputError
 from hourglass.inference.estimator import SHIPPED_LITERT, PoseEstimator
 from hourglass.media.drawing import ID_COLOURS
 from hourglass.media.pictures import read_picture
@@ -156,7 +157,7 @@ def test_a_page_that_sends_nothing_loses_its_place(dot_finder: Runtime):
 
 def test_what_the_model_refuses_is_told(dot_finder: Runtime, monkeypatch: pytest.MonkeyPatch):
     def refuse(self: object, data: bytes) -> str:
-        raise ValueError("no numbers " + "x" * 200)
+        raise InputError("no numbers " + "x" * 200)
 
     monkeypatch.setattr(Camera, "look", refuse)
     with client(PoseEstimator(dot_finder)).websocket_connect("/live") as connection:

@@ -1,0 +1,145 @@
+"""Files of people in three dimensions that grow picture by picture, so that films need no memory.
+
+What stands in them is `lifting.results`'. Only a motion for `--bvh` is held until its film ends:
+its bones' lengths are means over the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from hourglass.core.errors import InputError
+from hourglass.lifting.results import (
+    Lifted,
+    Motions,
+    csv_header,
+    csv_rows,
+    to_json_item,
+    to_json_line,
+    write_bvh,
+)
+from hourglass.media.inputs import Source
+from hourglass.media.result_files import LINES, GrowingFile, ListFile
+from hourglass.media.targets import (
+    make_folder,
+    refuse_existing,
+    refuse_shared,
+    require_folders,
+)
+
+
+@dataclass(frozen=True)
+class LiftedOutputs:
+    """Files that `lift` is to write, besides panels.
+
+    Attributes:
+        json: All bodies, with names.
+        csv: A row per person.
+        bvh: Folder of a file per person.
+    """
+
+    json: Path | None = None
+    csv: Path | None = None
+    bvh: Path | None = None
+
+    def refuse_wrong(
+        self,
+        drawn: Iterable[Path | None],
+        looked_at: Iterable[Source | None],
+        *,
+        force: bool,
+    ) -> None:
+        """Refuses what would write a file twice, over what is looked at, or over what is there.
+
+        Args:
+            drawn: What is drawn besides.
+            looked_at: Pictures, films, files of joints and lists of boxes.
+            force: Overwrite what is there.
+
+        Raises:
+            ValueError: Names the first such file.
+        """
+        files = [path for path in (self.json, self.csv) if path]
+        targets = [*files, *(path for path in drawn if path)]
+        refuse_shared(targets, looked_at)
+        there = sorted(self.bvh.glob("*.bvh")) if self.bvh else []
+        refuse_existing([*targets, *there], force)
+        require_folders(files)
+
+
+class LiftedFiles:
+    """The files of `LiftedOutputs`, open; a context manager that closes them whole, come what may.
+
+    Args:
+        outputs: Which there are.
+
+    Attributes:
+        entries: Pictures and frames written.
+        people: People in them who were lifted.
+
+    Raises:
+        ValueError: If one cannot be made; names it.
+    """
+
+    def __init__(self, outputs: LiftedOutputs) -> None:
+        self.entries = self.people = 0
+        self._outputs, self._stack = outputs, ExitStack()
+        self._json: ListFile | None = None
+        self._lines: GrowingFile | None = None
+        self._csv: GrowingFile | None = None
+        self._motions: Motions | None = None
+
+    def __enter__(self) -> LiftedFiles:
+        outputs = self._outputs
+        with ExitStack() as opened:
+            if outputs.bvh:
+                _require_scipy(outputs.bvh)
+                make_folder(outputs.bvh)
+                self._motions = Motions()
+                opened.callback(write_bvh, self._motions, outputs.bvh)
+            if outputs.json and outputs.json.suffix.lower() == LINES:
+                self._lines = opened.enter_context(GrowingFile(outputs.json, at_once=True))
+            elif outputs.json:
+                file = ListFile(outputs.json, start="[\n", between=",\n", end="\n]\n")
+                self._json = opened.enter_context(file)
+            if outputs.csv:
+                self._csv = opened.enter_context(GrowingFile(outputs.csv))
+                self._csv.write(csv_header())
+            self._stack = opened.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def write(self, lifted: Lifted) -> None:
+        """Adds a picture or frame to each file.
+
+        Raises:
+            ValueError: If one cannot be written; names it.
+        """
+        self.entries += 1
+        self.people += sum(body is not None for body in lifted.bodies)
+        if self._json:
+            self._json.add(to_json_item(lifted))
+        if self._lines:
+            self._lines.write(to_json_line(lifted))
+        if self._csv:
+            self._csv.write(csv_rows(lifted))
+        if self._motions:
+            self._motions.add(lifted)
+
+
+def _require_scipy(folder: Path) -> None:
+    try:
+        import hourglass.lifting.bvh  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"{folder}: for BVH, {error.name} is needed: pip install scipy") from error
