@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -48,7 +48,8 @@ def find_shards(pattern: str | Iterable[str]) -> list[str]:
         pattern: Such as `tfrecords/validation*`; files that are not shards are passed over.
 
     Raises:
-        ValueError: If none matches, or some of a set are missing.
+        ValueError: If none matches, some of a set are missing, or one is not as long as when it was
+            built.
     """
     if not isinstance(pattern, str):
         return [path for one in pattern for path in find_shards(one)]
@@ -58,6 +59,7 @@ def find_shards(pattern: str | Iterable[str]) -> list[str]:
             f"no shards match {pattern!r}; build them with `python -m hourglass.build`"
         )
     _require_complete(paths)
+    _require_sizes(paths)
     return paths
 
 
@@ -82,6 +84,24 @@ def _require_complete(paths: list[str]) -> None:
             )
 
 
+def _require_sizes(paths: list[str]) -> None:
+    """A shard cut between two records, or another one under its name, looks whole by itself."""
+    manifests = {folder: _read_manifest(Path(folder) / MANIFEST) for folder in _folders(paths)}
+    for path in paths:
+        shards = manifests[os.path.dirname(path)].get("shards")
+        entry = shards.get(os.path.basename(path)) if isinstance(shards, dict) else None
+        built = entry.get("size") if isinstance(entry, dict) else None
+        if built is not None and built != (size := os.path.getsize(path)):
+            raise InputError(
+                f"{path}: has {size} bytes, but {MANIFEST} beside it says {built}: it was cut, or "
+                "is another shard; build it again"
+            )
+
+
+def _folders(paths: list[str]) -> list[str]:
+    return sorted({os.path.dirname(path) for path in paths})
+
+
 def find_skeleton(paths: list[str]) -> Skeleton:
     """What the joints of shards are, as their manifests say.
 
@@ -95,7 +115,7 @@ def find_skeleton(paths: list[str]) -> Skeleton:
             records have another number of joints.
     """
     found: dict[Skeleton, str] = {}
-    for folder in sorted({os.path.dirname(path) for path in paths}):
+    for folder in _folders(paths):
         found.setdefault(_manifests_skeleton(Path(folder) / MANIFEST), folder)
     if len(found) > 1:
         (one, here), (other, there) = list(found.items())[:2]
@@ -118,14 +138,21 @@ def find_skeleton(paths: list[str]) -> Skeleton:
 
 
 def _manifests_skeleton(manifest: Path) -> Skeleton:
+    stored = _read_manifest(manifest).get("skeleton")
+    return MPII if stored is None else Skeleton.from_dict(stored, where=str(manifest))
+
+
+def _read_manifest(manifest: Path) -> dict[str, Any]:
+    """What a manifest says; nothing if there is none."""
     if not manifest.is_file():
-        return MPII
+        return {}
     try:
         values = json.loads(manifest.read_text(encoding="utf-8"))
-        stored = values.get("skeleton")
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{manifest}: not a manifest of shards ({error})") from error
-    return MPII if stored is None else Skeleton.from_dict(stored, where=str(manifest))
+    if not isinstance(values, dict):
+        raise InputError(f"{manifest}: not a manifest of shards (a {type(values).__name__})")
+    return values
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,14 @@ DECODER_ERRORS = (
     EOFError,
     ValueError,
     RuntimeError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    AssertionError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,
 )
 """What Pillow's decoders raise on damaged bytes: each has kinds of its own."""
 
@@ -189,7 +195,7 @@ def picture_size(path: str | Path) -> tuple[int, int]:
             with Image.open(file, formats=kinds) as image:
                 width, height = image.size
                 turned = _orientation(image) in SIDEWAYS
-    except (*DECODER_ERRORS, Image.DecompressionBombError) as error:
+    except DECODER_ERRORS as error:
         raise InputError(f"{path}: picture cannot be read ({error})") from error
     return (height, width) if turned else (width, height)
 
@@ -313,10 +319,13 @@ def _corruption(image: Image.Image, data: bytes) -> str | None:
 def _load(image: Image.Image, data: bytes, where: str) -> None:
     """Decodes the pixels of what `_open` opened."""
     _require_end(image, data, where)
+    told = image.size
     try:
         image.load()
     except DECODER_ERRORS as error:
         raise InputError(f"{where}: picture is damaged ({error})") from error
+    if image.size != told:
+        raise InputError(f"{where}: picture is damaged (its header says {told}, not {image.size})")
 
 
 def _require_end(image: Image.Image, data: bytes, where: str) -> None:
@@ -384,7 +393,10 @@ class Motion:
         self._data, self._where = read_bytes(path), str(path)
         image = _open(self._data, self._where)
         self.first_seconds = _seconds_shown(image)
-        self.count: int = getattr(image, "n_frames", 1)
+        try:
+            self.count: int = getattr(image, "n_frames", 1)
+        except DECODER_ERRORS as error:
+            raise InputError(f"{self._where}: film is damaged ({error})") from error
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         """Pictures (H, W, 3) uint8 RGB and seconds; one picture is decoded at a time.

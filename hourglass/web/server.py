@@ -43,7 +43,7 @@ NOT_HERE, UNUSABLE = 404, 422
 """HTTP's answers to what cannot be looked at."""
 
 
-class TooSlowError(ValueError):
+class TooSlowError(InputError):
     """An upload that did not end in time."""
 
 

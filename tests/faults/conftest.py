@@ -1,0 +1,234 @@
+"""The damage that is done: kills, full disks, folders that cannot be written, spoilt bytes.
+
+Each wing's folder here holds what its rooms must bear; docs/RELIABILITY.md has the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+PATIENCE = 600
+"""Seconds after which a process is taken for hung."""
+
+
+# Kills
+
+
+class Camera:
+    """Copies a folder before each step by which Python changes it: what a kill there would leave.
+
+    Steps are files opened for writing, renamed and removed. `with camera(folder, into):` takes the
+    copies, as `into/0000`, `into/0001` and so on.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._into: Path | None = None
+        self._count = 0
+        sys.addaudithook(self._see)  # which cannot be taken off again
+
+    @contextlib.contextmanager
+    def __call__(self, folder: Path, into: Path) -> Iterator[None]:
+        into.mkdir()
+        self._folder, self._into, self._count = folder, into, 0
+        try:
+            yield
+        finally:
+            self._folder = None
+
+    def _see(self, event: str, arguments: tuple[Any, ...]) -> None:
+        folder = self._folder
+        if folder is None or event not in ("open", "os.rename", "os.remove"):
+            return
+        if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
+            return
+        path = arguments[0]
+        if not isinstance(path, str | bytes | os.PathLike):
+            return
+        if not str(os.fsdecode(path)).startswith(f"{folder}{os.sep}"):
+            return
+        self._folder = None
+        shutil.copytree(folder, self._into / f"{self._count:04d}")
+        self._count += 1
+        self._folder = folder
+
+
+@pytest.fixture(scope="session")
+def camera() -> Camera:
+    return Camera()
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """`command("hourglass.train", "--data", ...)`: a process of its own group, ended at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(module: str, *arguments: object, **variables: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture
+def finished(command: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """`finished("hourglass.train", ...)`: what a command that must succeed prints."""
+
+    def run(module: str, *arguments: object, **variables: str) -> str:
+        process = command(module, *arguments, **variables)
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+        return output
+
+    return run
+
+
+@pytest.fixture
+def killed_at_random(command: Callable[..., subprocess.Popen[str]]) -> Callable[..., int]:
+    """Kills a command again and again, as a machine would that loses its power.
+
+    `killed_at_random(call, seconds, look, fresh, kills=20)`: starts `call()` - a module and its
+    arguments - waits for a random part of `seconds`, sends SIGKILL to all of its processes and
+    calls `look()`. The next call goes on with what is there. When one ends before its kill,
+    `fresh()` compares what came of it, and clears it away. Gives the number of fresh starts.
+    """
+
+    def kill(
+        call: Callable[[], Sequence[object]],
+        seconds: float,
+        look: Callable[[], None],
+        fresh: Callable[[], None],
+        *,
+        kills: int = 20,
+        seed: int = 0,
+    ) -> int:
+        moments, ended = random.Random(seed), 0
+        for _ in range(kills):
+            while True:
+                process = command(*call())
+                time.sleep(moments.uniform(0, seconds))
+                if process.poll() is None:
+                    break
+                assert process.returncode == 0, process.communicate()[0]
+                fresh()
+                ended += 1
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            look()
+        process = command(*call())
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+        fresh()
+        return ended + 1
+
+    return kill
+
+
+# Disks
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """`tmpfs(size)`: a folder that holds no more than so many bytes."""
+    mounted: list[Path] = []
+
+    def mount(size: int, name: str = "disk") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    _unmount(mounted)
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], Path]]:
+    """`read_only(folder)`: makes it so that not even root may write into it."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> Path:
+        _mount("--bind", str(folder), str(folder))
+        mounted.append(folder)
+        _mount("-o", "remount,bind,ro", str(folder))
+        return folder
+
+    yield mount
+    _unmount(mounted)
+
+
+def _mount(*arguments: str) -> None:
+    try:
+        done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("needs the command mount")
+    if done.returncode:
+        pytest.skip(f"may not mount: {done.stderr.strip()}")
+
+
+def _unmount(folders: list[Path]) -> None:
+    for folder in reversed(folders):
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+# Bytes
+
+
+@pytest.fixture(scope="session")
+def spoil() -> Callable[[bytes, random.Random], bytes]:
+    """`spoil(data, rng)`: the bytes with some changed, cut, doubled, moved or gone."""
+
+    def spoilt(data: bytes, rng: random.Random) -> bytes:
+        changed = bytearray(data)
+        for _ in range(rng.randint(1, 3)):
+            if not changed:
+                break
+            place = rng.randrange(len(changed))
+            length = min(rng.choice((1, 4, 64, 1024)), len(changed) - place)
+            how = rng.randrange(6)
+            if how == 0:
+                changed[place] ^= 1 << rng.randrange(8)
+            elif how == 1:
+                changed[place : place + length] = rng.randbytes(length)
+            elif how == 2:
+                del changed[place:]
+            elif how == 3:
+                del changed[place : place + length]
+            elif how == 4:
+                changed[place:place] = changed[place : place + length]
+            else:
+                changed[place : place + length] = bytes(length)
+        return bytes(changed)
+
+    return spoilt
