@@ -38,6 +38,13 @@ model_option = click.option(
     type=PATH,
     help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
 )
+models_option = click.option(
+    "--model",
+    "models",
+    type=PATH,
+    multiple=True,
+    help="Model file; of a page, each that it offers. [default: as of the other commands]",
+)
 flip_test_option = click.option(
     "--flip-test", is_flag=True, help="Average in each crop's mirror image."
 )

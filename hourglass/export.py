@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
 from loguru import logger
 
-from hourglass.console import PATH, command, model_option, quiet_stderr
+from hourglass.console import PATH, command, models_option, quiet_stderr
 from hourglass.core.errors import InputError
-from hourglass.exporting.choices import ENDINGS, QUANTIZATIONS, Choices, default_output
+from hourglass.exporting.browser import browser_models
+from hourglass.exporting.choices import ENDINGS, QUANTIZATIONS, WEB, Choices, default_output
 from hourglass.inference.estimator import default_model
 from hourglass.lifting.model_file import SUFFIX as LIFTER_SUFFIX
 from hourglass.modelfiles.metadata import HEATMAPS, OUTPUTS
+from hourglass.web.litert_js import find_runtime
+from hourglass.web.site import require_free as require_page_free
+from hourglass.web.site import write_site
 
 
 def _export_lifter(
@@ -33,14 +38,28 @@ def _export_lifter(
     click.echo(f"export of {model} in {output}")
 
 
+def _export_page(
+    models: tuple[Path, ...], output: Path | None, runtime: Path | None, *, force: bool
+) -> None:
+    if output is None:
+        raise InputError(f"--format {WEB} writes a folder: name it by --output")
+    require_page_free(output, force=force)
+    npm_folder = find_runtime(runtime)
+    with quiet_stderr(), tempfile.TemporaryDirectory() as made:
+        files = browser_models(models or (default_model(),), Path(made))
+        write_site(output, files, runtime=npm_folder, force=force)
+    names = ", ".join(file.stem for file in files)
+    click.echo(f"page with {names} in {output}; python -m http.server -d {output} shows it")
+
+
 @click.command()
-@model_option
+@models_option
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(list(ENDINGS)),
+    type=click.Choice([*ENDINGS, WEB]),
     required=True,
-    help="What runs the export.",
+    help="What runs the export; web: a page that runs the model in the visitor's browser.",
 )
 @click.option(
     "--outputs",
@@ -64,10 +83,13 @@ def _export_lifter(
     type=PATH,
     help="File or, for saved-model, folder to write. [default: beside a model of your own]",
 )
+@click.option(
+    "--runtime", type=PATH, help="web: npm folder with LiteRT.js. [default: fetched once by npm]"
+)
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @command
 def main(
-    model: Path | None,
+    models: tuple[Path, ...],
     kind: str,
     outputs: str,
     batch: int | None,
@@ -75,6 +97,7 @@ def main(
     calibrate: str | None,
     data: str | None,
     output: Path | None,
+    runtime: Path | None,
     force: bool,
 ) -> None:
     """Writes a model for another runtime, then runs both on the same crops and compares them.
@@ -83,7 +106,17 @@ def main(
     calibration of its scores and the names of its joints. A lifting network (.npz) becomes LiteRT
     or ONNX: from 2D joints (B, 16, 3) to joints in space, metres.
     """
-    model = model or default_model()
+    if kind == WEB:
+        if batch or quantize or calibrate or data or outputs != HEATMAPS:
+            raise InputError(
+                f"--format {WEB} has no --outputs, --batch, --quantize, --calibrate or --data; "
+                "export a LiteRT file with them, and give that as --model"
+            )
+        _export_page(models, output, runtime, force=force)
+        return
+    if runtime or len(models) > 1:
+        raise InputError(f"--runtime and several --model are for --format {WEB} only, got {kind}")
+    model = models[0] if models else default_model()
     if model.suffix == LIFTER_SUFFIX:
         if batch or calibrate or data or outputs != HEATMAPS:
             raise InputError(

@@ -153,7 +153,7 @@ WINGS = {
             "run",
         ),
     ),
-    "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("choices", "formats", "parity")),
+    "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("choices", "formats", "parity", "browser")),
     "lifting": Wing(
         below=ALL_BUT_THE_LAST,
         rooms=(
@@ -179,7 +179,7 @@ WINGS = {
             "passes",
         ),
     ),
-    "web": Wing(below=ALL_BUT_THE_LAST, rooms=("limits", "live", "server")),
+    "web": Wing(below=ALL_BUT_THE_LAST, rooms=("litert_js", "site", "limits", "live", "server")),
 }
 """The wings along the data's way, lowest first. A new room needs a place in its wing's line."""
 

@@ -13,6 +13,9 @@ from hourglass.modelfiles.runtimes import GRAPH_FILE
 
 SAVED_MODEL, ONNX, LITERT = "saved-model", "onnx", "litert"
 
+WEB = "web"
+"""Not one file but a page, of models in LiteRT's format."""
+
 
 ENDINGS = {SAVED_MODEL: "_saved_model", ONNX: ".onnx", LITERT: ".tflite"}
 """What follows the model's stem in the name of its export, by format."""

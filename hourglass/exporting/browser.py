@@ -1,0 +1,46 @@
+"""Models as a page in the browser takes them: LiteRT files that give heatmaps, small ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hourglass.core.errors import InputError
+from hourglass.exporting.choices import ENDINGS, FLOAT16, LITERT, Choices
+from hourglass.inference.estimator import SHIPPED, SHIPPED_LITERT
+from hourglass.modelfiles.metadata import SUFFIX
+from hourglass.modelfiles.runtimes import load_runtime
+
+
+def browser_models(models: Sequence[Path], folder: Path) -> list[Path]:
+    """A LiteRT file for each model: its own, or with float16 weights made in `folder`.
+
+    Args:
+        models: `.keras` and `.tflite` files.
+        folder: Where files are made.
+
+    Raises:
+        InputError: If a file cannot be loaded, gives no heatmaps, is of another format, or two have
+            one name.
+    """
+    stems = [model.stem for model in models]
+    doubled = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if doubled:
+        raise InputError(f"--model: two models are called {doubled}; a page needs different names")
+    return [_browser_model(model, folder) for model in models]
+
+
+def _browser_model(model: Path, folder: Path) -> Path:
+    if model.resolve() == SHIPPED:
+        return SHIPPED_LITERT
+    if model.suffix == SUFFIX:
+        from hourglass.exporting.formats import export_model
+
+        output = folder / f"{model.stem}{ENDINGS[LITERT]}"
+        export_model(model, output, Choices(LITERT, batch=1, quantize=FLOAT16))
+        return output
+    if model.suffix != ENDINGS[LITERT]:
+        allowed = f"{SUFFIX} and {ENDINGS[LITERT]}"
+        raise InputError(f"--model {model}: a page takes {allowed} files only")
+    load_runtime(model)  # so that a damaged one is told here, not by the visitor's browser
+    return model

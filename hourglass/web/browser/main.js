@@ -1,0 +1,357 @@
+// The page: its controls, and the way from a source's frame through the worker onto the canvas.
+
+import { draw } from "./drawing.js";
+import { Engine } from "./engine.js";
+import { download, stemOf, toJson, toObject } from "./results.js";
+import { Camera, openFile } from "./sources.js";
+import { fillTable } from "./table.js";
+
+const MOST_THREADS = 4; // more gain little, and other programs want some
+const MOST_FRAMES = 20000; // of a film or camera kept for the JSON: eleven minutes at 30 frames/s
+const TOLD_EVERY = 2000; // ms between spoken notes on a film
+const SLOWEST = 0.1; // playing speed
+const SHARP_SIDE = 1200, MOST_ZOOM = 4; // small pictures are drawn larger, so that lines are sharp
+
+const element = (id) => document.getElementById(id);
+const checked = (id) => element(id).checked;
+const several = () => document.querySelector("input[name=people]:checked").value === "several";
+const moving = () => state.source && state.source.kind !== "picture";
+
+const state = {
+  engine: new Engine(),
+  site: null, // site.json: models, detector, runtime
+  about: null, // what the model says of itself
+  source: null,
+  frame: document.createElement("canvas"), // what was looked at last, in its own px
+  people: [],
+  found: new Map(), // people of a film's or camera's frames, by their time
+  time: null, // of the frame that was looked at last, s
+  turn: 0, // of the newest source: whatever answers for an older one is dropped
+  intervals: [], // ms from frame to frame, the last few
+  lastFrame: 0,
+  toldAt: 0,
+};
+
+function tell(text, isFault = false) {
+  element("told").textContent = text;
+  element("told").classList.toggle("error", isFault);
+}
+
+const tellFault = (error) => tell(error.message, true);
+const peopleText = (count) => (count === 1 ? "1 person" : `${count || "no"} people`);
+
+// Showing.
+
+/** How a frame is drawn, by the controls. */
+function looks() {
+  return {
+    people: state.people,
+    skeleton: state.about.skeleton,
+    idColours: state.site.id_colours,
+    parts: Object.fromEntries(["skeleton", "keypoints", "names", "heatmap"].map((id) => [id, checked(id)])),
+    minScore: Number(element("threshold").value),
+    mirror: state.source.kind === "camera" && checked("mirror"),
+  };
+}
+
+function show() {
+  if (!state.source || !state.about) return;
+  const { people, about, frame } = state, canvas = element("canvas");
+  const longer = Math.max(frame.width, frame.height);
+  draw(canvas, frame, { ...looks(), zoom: Math.min(Math.max(SHARP_SIDE / longer, 1), MOST_ZOOM) });
+  canvas.style.setProperty("--ratio", frame.width / frame.height);
+  const scores = people.map((pose) => pose.score.toFixed(2)).join(", ");
+  canvas.setAttribute("aria-label",
+    `${state.source.name}: ${peopleText(people.length)}${scores && `, score ${scores}`}`);
+  element("count").textContent = people.length;
+  element("size").textContent = `${state.frame.width}×${state.frame.height}`;
+  if (element("table").open) fillTable(element("rows"), people, about.skeleton, looks().minScore);
+}
+
+function showCost(ms) {
+  element("cost").textContent = ms < 9.95 ? ms.toFixed(1) : Math.round(ms);
+  const now = performance.now();
+  if (state.lastFrame) state.intervals = [...state.intervals.slice(-29), now - state.lastFrame];
+  state.lastFrame = now;
+  const mean = state.intervals.reduce((sum, one) => sum + one, 0) / state.intervals.length;
+  element("rate").textContent = state.intervals.length ? (1000 / mean).toFixed(1) : "–";
+}
+
+function showSource() {
+  const { source } = state, isFilm = source?.kind === "film";
+  element("empty").hidden = Boolean(source);
+  element("view").classList.toggle("empty", !source);
+  element("canvas").hidden = !source;
+  element("numbers").hidden = element("table").hidden = !source;
+  element("rate").parentElement.hidden = !moving();
+  element("player").hidden = element("slow-row").hidden = !isFilm;
+  element("mirror-row").hidden = source?.kind !== "camera";
+  element("camera").textContent = source?.kind === "camera" ? "Stop camera" : "Camera";
+  if (!source) letSave(false);
+}
+
+function letSave(may) {
+  element("save-json").disabled = element("save-picture").disabled = !may;
+}
+
+// Looking.
+
+async function lookAtFrame(time) {
+  const { frame } = state, context = frame.getContext("2d", { willReadFrequently: true });
+  const picture = context.getImageData(0, 0, frame.width, frame.height);
+  const options = { several: several(), time, flipTest: checked("flip"), heatmaps: checked("heatmap") };
+  return state.engine.look(picture, options);
+}
+
+/** Looks once more at what is there: a picture, or a film that stands still. */
+async function lookAgain() {
+  const { source, turn } = state;
+  if (!source || !state.about) return;
+  if (moving() && !source.video.paused) return; // its next frame comes soon
+  if (source.kind === "picture") {
+    tell(`Looking at ${source.name} …`);
+    letSave(false);
+  }
+  try {
+    const { people, ms } = await lookAtFrame(moving() ? state.time ?? 0 : null);
+    if (turn !== state.turn) return;
+    state.people = people;
+    if (moving()) keep();
+    showCost(ms);
+    show();
+    letSave(true);
+    tell(`${source.name}: ${peopleText(people.length)}${scoreText(people)}`);
+  } catch (error) {
+    if (turn === state.turn) tellFault(error);
+  }
+}
+
+const scoreText = (people) =>
+  people.length ? `, score ${people.map((pose) => pose.score.toFixed(2)).join(", ")}` : "";
+
+/** Notes the newest frame for the JSON. */
+function keep() {
+  state.found.set(state.time ?? 0, state.people);
+  if (state.found.size > MOST_FRAMES) state.found.delete(state.found.keys().next().value);
+}
+
+/** Looks at a film's or camera's newest frame, again and again, until another source comes. */
+async function follow(source, turn) {
+  let presented = null;
+  for (let fresh = await source.next(); fresh; fresh = await source.next()) {
+    source.grab(state.frame);
+    state.time = source.timeOf(fresh);
+    const { people, ms } = await lookAtFrame(state.time);
+    if (turn !== state.turn) return;
+    state.people = people;
+    keep();
+    showCost(ms);
+    show();
+    letSave(true);
+    if (source.kind === "film") {
+      pace(source.video, presented === null ? 1 : fresh.presentedFrames - presented);
+      presented = fresh.presentedFrames;
+      showPlace();
+    }
+    if (performance.now() - state.toldAt > TOLD_EVERY) tellLive();
+  }
+}
+
+function tellLive() {
+  const text = `${state.source.name}: ${peopleText(state.people.length)}`;
+  if (element("told").textContent !== text) tell(text);
+  state.toldAt = performance.now();
+}
+
+/** Plays a film slower while frames are left out, and faster again while none are. */
+function pace(video, passed) {
+  const rate = checked("slow") ? video.playbackRate * (passed > 1 ? 0.8 : 1.05) : 1;
+  const bounded = Math.min(Math.max(rate, SLOWEST), 1);
+  if (bounded !== video.playbackRate) video.playbackRate = bounded;
+}
+
+async function open(source) {
+  const turn = ++state.turn;
+  state.source?.close();
+  Object.assign(state, { source, people: [], time: null, intervals: [], lastFrame: 0, toldAt: 0 });
+  state.found.clear();
+  state.frame = source.frame ?? document.createElement("canvas");
+  letSave(false);
+  await state.engine.forget();
+  if (turn !== state.turn) return;
+  showSource();
+  if (source.kind === "picture") {
+    show();
+    await lookAgain();
+    return;
+  }
+  tell(`${source.name}: looking …`);
+  follow(source, turn).catch((error) => {
+    if (turn === state.turn) tellFault(error);
+  });
+}
+
+async function openOne(opening) {
+  const before = state.turn;
+  try {
+    const source = await opening;
+    if (before === state.turn) await open(source);
+    else source.close(); // something else was opened meanwhile
+  } catch (error) {
+    tellFault(error);
+  }
+}
+
+function close() {
+  state.turn += 1;
+  state.source?.close();
+  Object.assign(state, { source: null, people: [] });
+  showSource();
+  tell("Open a picture or film, or start the camera.");
+}
+
+/** What was found so far belongs to other settings. */
+async function startAnew() {
+  await state.engine.forget();
+  state.found.clear();
+  await lookAgain();
+}
+
+// Films.
+
+const clockText = (seconds) =>
+  `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+function showPlace() {
+  const { video } = state.source;
+  element("seek").max = Number.isFinite(video.duration) ? video.duration : 1;
+  element("seek").value = video.currentTime;
+  element("clock").textContent = `${clockText(video.currentTime)} / ${clockText(video.duration || 0)}`;
+  element("seek").setAttribute("aria-valuetext", element("clock").textContent);
+  element("play").textContent = video.paused ? "Play" : "Pause";
+  element("play").setAttribute("aria-label", element("play").textContent);
+}
+
+// Models.
+
+async function useModel(entry) {
+  tell(`Loading ${entry.name} …`);
+  state.about = await state.engine.model(entry.file);
+  const { size, skeleton } = state.about;
+  element("model-hint").textContent = `${size} px, ${entry.megabytes} MB, skeleton ${skeleton.name}`;
+  element("flip-row").parentElement.hidden = !skeleton.flip_order && element("slow-row").hidden;
+  element("flip-row").hidden = !skeleton.flip_order;
+  if (!skeleton.flip_order) element("flip").checked = false;
+}
+
+function offerModels(models) {
+  element("models").hidden = models.length < 2;
+  element("model-choice").replaceChildren(...models.map((entry, place) => {
+    const label = document.createElement("label"), input = document.createElement("input");
+    const text = document.createElement("span");
+    Object.assign(input, { type: "radio", name: "model", value: entry.name, checked: place === 0 });
+    text.textContent = entry.name;
+    label.append(input, text);
+    input.addEventListener("change", async () => {
+      try {
+        await useModel(entry);
+        await startAnew();
+        if (!state.source) tell(`${entry.name} is ready.`);
+      } catch (error) {
+        tellFault(error);
+      }
+    });
+    return label;
+  }));
+}
+
+async function start() {
+  const answer = await fetch("site.json");
+  if (!answer.ok) throw new Error("site.json is missing beside this page: export it again");
+  state.site = await answer.json();
+  const asked = Number(new URLSearchParams(location.search).get("threads"));
+  const wanted = asked || Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
+  const { runtime, detector, models, min_score: minScore } = state.site;
+  const { threads, simd } = await state.engine.start({ runtime, detector, wanted });
+  element("runtime").textContent =
+    `LiteRT in WebAssembly, ${threads === 1 ? "1 thread" : `${threads} threads`}, ${simd}.`;
+  element("threshold").value = minScore;
+  element("shown").textContent = minScore.toFixed(2);
+  offerModels(models);
+  await useModel(models[0]);
+  element("choose").disabled = element("camera").disabled = false;
+  document.body.dataset.ready = "";
+  tell("Open a picture or film, or start the camera.");
+}
+
+// Controls.
+
+const ready = () => "ready" in document.body.dataset;
+const openDropped = (files) => {
+  if (files[0] && ready()) openOne(openFile(files[0]));
+};
+
+function connect() {
+  const view = element("view"), file = element("file");
+  element("choose").addEventListener("click", () => file.click());
+  view.addEventListener("click", () => { if (!state.source && ready()) file.click(); });
+  file.addEventListener("change", () => {
+    openDropped(file.files);
+    file.value = "";
+  });
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    view.classList.add("over");
+  });
+  document.addEventListener("dragleave", () => view.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    view.classList.remove("over");
+    openDropped(event.dataTransfer.files);
+  });
+  element("camera").addEventListener("click", () => {
+    if (state.source?.kind === "camera") close();
+    else openOne(Camera.open());
+  });
+  for (const id of ["skeleton", "keypoints", "names", "mirror"]) element(id).addEventListener("change", show);
+  element("threshold").addEventListener("input", () => {
+    element("shown").textContent = Number(element("threshold").value).toFixed(2);
+    show();
+  });
+  element("heatmap").addEventListener("change", () => (checked("heatmap") ? lookAgain() : show()));
+  for (const id of ["flip", "people-one", "people-several"]) element(id).addEventListener("change", startAnew);
+  element("play").addEventListener("click", () => {
+    const { video } = state.source;
+    if (video.paused) video.play();
+    else video.pause();
+    showPlace();
+  });
+  element("seek").addEventListener("input", () => {
+    state.source.video.currentTime = Number(element("seek").value);
+  });
+  element("table").addEventListener("toggle", show);
+  element("panel").addEventListener("submit", (event) => event.preventDefault());
+  element("save-json").addEventListener("click", saveJson);
+  element("save-picture").addEventListener("click", savePicture);
+  document.addEventListener("visibilitychange", () => { state.intervals = []; state.lastFrame = 0; });
+}
+
+function saveJson() {
+  const { source, frame, about } = state;
+  const object = (people, of) => toObject(source.name, frame, people, about.skeleton, of);
+  const times = [...state.found.keys()].sort((one, other) => one - other);
+  const found = moving()
+    ? times.map((time, order) =>
+        object(state.found.get(time), { index: source.placeOf(time, order), time }))
+    : [object(state.people)];
+  download(toJson(found), `${stemOf(source.name)}.json`, "application/json");
+}
+
+function savePicture() {
+  const name = `${stemOf(state.source.name)}_pose.png`, canvas = document.createElement("canvas");
+  draw(canvas, state.frame, looks()); // as large as the picture is
+  canvas.toBlob((blob) => download(blob, name), "image/png");
+}
+
+connect();
+start().catch(tellFault);

@@ -1,0 +1,305 @@
+"""The page in Chromium: what it finds is what Python finds, and what goes wrong is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from hourglass.core.pose import Pose
+from hourglass.inference.estimator import SHIPPED_LITERT, PoseEstimator
+from hourglass.media.pictures import read_picture
+
+pytest.importorskip("ai_edge_litert")
+pytest.importorskip("playwright")
+
+PICTURES = Path(__file__).parents[1] / "pictures"
+PATIENCE = 60_000  # ms
+
+FILM_RATE = 10
+
+LEAST_RATE = 5
+"""Frames per second that a core reaches which others use, too; quiet ones: `benchmarks.web`."""
+
+
+def two_people(number: int) -> np.ndarray:
+    """Two people (240, 640, 3), of whom the left one goes to the right and back."""
+    photograph = read_picture(PICTURES / "astronaut.jpg")[:, 60:340]
+    person = cv2.resize(photograph, (124, 225), interpolation=cv2.INTER_AREA)
+    picture = np.full((240, 640, 3), 120, np.uint8)
+    for left in (60 + 2 * abs(number % 40 - 20), 430):
+        picture[10:235, left : left + 124] = person
+    return picture
+
+
+@pytest.fixture(scope="session")
+def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Chromium takes for a camera: pictures in a row."""
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    with path.open("wb") as film:
+        for number in range(40):
+            Image.fromarray(two_people(number)).save(film, "JPEG", quality=90)
+    return path
+
+
+def write_film(path: Path, *, frames: int, rate: int) -> Path:
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream("libvpx", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 640, 240, "yuv420p"
+        stream.bit_rate = 2_000_000
+        for number in range(frames):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(two_people(number), "rgb24")))
+        film.mux(stream.encode())
+    return path
+
+
+@pytest.fixture(scope="module")
+def shipped() -> PoseEstimator:
+    return PoseEstimator.load(SHIPPED_LITERT)
+
+
+class Page:
+    """The page as a visitor uses it, and everything that it asked for or that failed in it."""
+
+    def __init__(self, tab: Any, address: str) -> None:
+        self.tab = tab
+        self.requests: list[str] = []
+        self.faults: list[str] = []
+        tab.on("request", lambda request: self.requests.append(request.url))
+        tab.on("pageerror", lambda fault: self.faults.append(str(fault)))
+        tab.goto(address)
+        tab.wait_for_selector("body[data-ready]", timeout=PATIENCE)
+
+    def open(self, path: Path) -> None:
+        self.tab.evaluate("document.getElementById('told').textContent = ''")
+        self.tab.set_input_files("#file", path)
+
+    def choose(self, label: str) -> None:
+        self.tab.get_by_label(label, exact=True).check(force=True)
+
+    def told(self, beginning: str) -> str:
+        """The page's note, once it begins so."""
+        pattern = json.dumps(f"^{beginning}")
+        self.tab.wait_for_selector(f"#told:text-matches({pattern})", timeout=PATIENCE)
+        return self.tab.inner_text("#told")
+
+    def saved(self, button: str, folder: Path) -> Path:
+        with self.tab.expect_download() as waiting:
+            self.tab.get_by_role("button", name=button).click()
+        path = folder / waiting.value.suggested_filename
+        waiting.value.save_as(path)
+        return path
+
+    def json(self, folder: Path) -> list[dict[str, Any]]:
+        return json.loads(self.saved("Save JSON", folder).read_text())
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, address: str) -> Iterator[Page]:
+    """To load a page takes seconds: the tests share one."""
+    context = browser.new_context()
+    yield Page(context.new_page(), address)
+    context.close()
+
+
+@pytest.fixture
+def page(opened: Page, address: str) -> Iterator[Page]:
+    """The page as it was when it was loaded, but for the picture that it shows."""
+    yield opened
+    opened.choose("One")
+    opened.tab.locator("#threshold").fill("0.2")
+    opened.tab.context.clear_permissions()
+    assert opened.faults == []
+    assert [url for url in opened.requests if not url.startswith((address, "blob:"))] == []
+
+
+@pytest.fixture
+def png(tmp_path: Path) -> Callable[[str], Path]:
+    """A photograph of the tests without loss, so that JPEG decoders do not matter."""
+
+    def write(name: str) -> Path:
+        path = tmp_path / f"{name}.png"
+        Image.open(PICTURES / f"{name}.jpg").save(path)
+        return path
+
+    return write
+
+
+def points_and_scores(person: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    joints = person["keypoints"]
+    points = np.array([[joint["x"], joint["y"]] for joint in joints])
+    return points, np.array([joint["score"] for joint in joints])
+
+
+def test_a_pictures_json_is_pythons(
+    page: Page, png: Callable[[str], Path], shipped: PoseEstimator, tmp_path: Path
+):
+    path = png("foundry")
+    expected = shipped(read_picture(path))
+    page.open(path)
+    assert page.told("foundry.png: 1 person, score 0.")
+    (found,) = page.json(tmp_path)
+    assert list(found) == ["image", "width", "height", "people"]
+    assert (found["image"], found["width"], found["height"]) == ("foundry.png", 480, 320)
+    (person,) = found["people"]
+    assert list(person) == list(expected.to_dict())
+    assert [joint["name"] for joint in person["keypoints"]] == list(shipped.skeleton.joints)
+    points, scores = points_and_scores(person)
+    np.testing.assert_allclose(points, expected.points, atol=0.5)
+    np.testing.assert_allclose(scores, expected.scores, atol=0.01)
+    np.testing.assert_allclose(person["score"], expected.score, atol=0.01)
+
+
+def nearest(pose: Pose, people: list[dict[str, Any]]) -> dict[str, Any]:
+    return min(people, key=lambda one: np.abs(np.array(one["box"]) - pose.box).max())
+
+
+def test_two_people_are_found_where_python_finds_them(
+    page: Page, shipped: PoseEstimator, tmp_path: Path
+):
+    path = tmp_path / "two.png"
+    Image.fromarray(two_people(0)).save(path)
+    expected = shipped.people(read_picture(path))
+    assert len(expected) == 2
+    page.choose("Several")
+    page.open(path)
+    page.told("two.png: 2 people, score")
+    people = page.json(tmp_path)[0]["people"]
+    for pose in expected:
+        person = nearest(pose, people)
+        np.testing.assert_allclose(person["box"], pose.box, atol=1)  # the detector is in float16
+        points, scores = points_and_scores(person)
+        sure = pose.scores > 0.5
+        assert sure.sum() >= 6
+        np.testing.assert_allclose(points[sure], pose.points[sure], atol=1)
+        np.testing.assert_allclose(scores[sure], pose.scores[sure], atol=0.05)
+
+
+def frames_of_camera(page: Page, folder: Path, *, least: int) -> list[dict[str, Any]]:
+    """What was found in the camera's frames, once there are so many."""
+    page.tab.context.grant_permissions(["camera"])
+    page.tab.get_by_role("button", name="Camera").click()
+    page.told("camera: [12] p")
+    while len(found := page.json(folder)) < least:
+        page.tab.wait_for_timeout(500)
+    return found
+
+
+def test_a_cameras_people_keep_their_ids(page: Page, tmp_path: Path):
+    page.choose("Several")
+    found = frames_of_camera(page, tmp_path, least=6)[-3:]
+    assert [sorted(one["id"] for one in frame["people"]) for frame in found] == [[1, 2]] * 3
+    assert float(page.tab.inner_text("#rate")) > 0
+    page.tab.get_by_role("button", name="Stop camera").click()
+    page.told("Open a picture or film")
+
+
+@pytest.mark.slow
+def test_a_camera_with_one_person_is_fast_enough(page: Page, tmp_path: Path):
+    found = frames_of_camera(page, tmp_path, least=30)[-20:]
+    rate = (len(found) - 1) / (found[-1]["time"] - found[0]["time"])
+    assert rate >= LEAST_RATE
+    assert [len(frame["people"]) for frame in found] == [1] * 20
+
+
+def test_a_refused_camera_is_told(page: Page):
+    page.tab.get_by_role("button", name="Camera").click()
+    assert "allow it for this page" in page.told("the camera was refused")
+
+
+def test_a_film_is_followed_to_its_end(page: Page, tmp_path: Path):
+    film = write_film(tmp_path / "walk.webm", frames=20, rate=FILM_RATE)
+    page.choose("Several")
+    page.open(film)
+    page.told("walk.webm: 2 people")
+    page.tab.wait_for_selector("#play:text('Play')", timeout=PATIENCE)
+    found = page.json(tmp_path)
+    assert found[0]["image"] == "walk.webm"
+    times = [frame["time"] for frame in found]
+    assert times == sorted(times)
+    assert {one["id"] for frame in found for one in frame["people"]} == {1, 2}
+    np.testing.assert_allclose([frame["frame"] / FILM_RATE for frame in found], times, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.txt", b"a text", "a.txt: not a picture or film that this browser can read"),
+        ("a.jpg", b"no picture", "a.jpg: not a picture or film that this browser can read"),
+        ("a.mp4", b"no film", "a.mp4: not a film that this browser can play"),
+    ],
+)
+def test_a_wrong_file_is_told(page: Page, tmp_path: Path, name: str, content: bytes, told: str):
+    (tmp_path / name).write_bytes(content)
+    page.open(tmp_path / name)
+    assert page.told(name) == told
+    assert page.tab.get_attribute("#told", "class") == "error"
+
+
+def test_the_knob_changes_the_model_and_its_skeleton(
+    page: Page, png: Callable[[str], Path], tmp_path: Path
+):
+    page.open(png("foundry"))
+    page.told("foundry.png: 1 person")
+    first = page.json(tmp_path)[0]["people"][0]["keypoints"]
+    page.choose("points")
+    page.tab.wait_for_selector("#model-hint:text-matches('skeleton points')", timeout=PATIENCE)
+    page.told("foundry.png: 1 person")
+    second = page.json(tmp_path)[0]["people"][0]["keypoints"]
+    assert [joint["name"] for joint in second] == [f"point_{number}" for number in range(16)]
+    away = [abs(one["x"] - two["x"]) for one, two in zip(first, second, strict=True)]
+    assert 0 < max(away) < 11  # only the decoding differs, by less than a cell
+    assert not page.tab.locator("#flip").is_visible()  # nothing is left or right
+    drawn = np.asarray(Image.open(page.saved("Save picture", tmp_path)).convert("RGB"), int)
+    assert (np.abs(drawn - [255, 0, 255]).max(axis=-1) < 30).sum() > 100
+    page.choose("lite")
+    page.told("foundry.png: 1 person")
+
+
+def test_it_uses_threads_where_the_headers_let_it(browser: Any, address: str, png: Any):
+    context = browser.new_context()
+    threaded = Page(context.new_page(), f"{address}threads/?threads=2")
+    assert "2 threads" in threaded.tab.inner_text("#runtime")
+    threaded.open(png("foundry"))
+    threaded.told("foundry.png: 1 person")
+    context.close()
+
+
+def test_the_picture_is_saved_as_large_as_it_is_with_what_is_shown(
+    page: Page, png: Callable[[str], Path], tmp_path: Path
+):
+    path = png("foundry")
+    page.open(path)
+    page.told("foundry.png: 1 person")
+    saved = page.saved("Save picture", tmp_path)
+    assert saved.name == "foundry_pose.png"
+    drawn, original = (np.asarray(Image.open(one).convert("RGB"), int) for one in (saved, path))
+    assert drawn.shape == original.shape
+    assert (np.abs(drawn - original).max(axis=-1) > 30).sum() > 200
+    page.tab.locator("#threshold").fill("1")
+    again = page.saved("Save picture", tmp_path)
+    np.testing.assert_allclose(np.asarray(Image.open(again).convert("RGB"), int), original, atol=2)
+
+
+def test_keys_and_screen_readers_reach_everything(page: Page, png: Callable[[str], Path]):
+    page.open(png("foundry"))
+    page.told("foundry.png: 1 person")
+    tab = page.tab
+    assert tab.get_by_role("img", name="foundry.png: 1 person, score").is_visible()
+    order = ["camera", "people-one", "skeleton", "threshold", "flip", "save-json"]
+    tab.locator("#choose").focus()
+    reached: list[str] = []
+    while "save-json" not in reached and len(reached) < 30:
+        tab.keyboard.press("Tab")
+        reached.append(tab.evaluate("document.activeElement.id"))
+    assert [name for name in reached if name in order] == order
+    tab.locator("summary").press("Enter")
+    row = tab.get_by_role("row", name="head top")
+    assert row.get_by_role("cell").count() == 3
