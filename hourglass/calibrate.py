@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from hourglass.console import command, model_option, quiet_stderr
+from hourglass.core.calibration import FLIP_TEST
 from hourglass.core.errors import InputError
 from hourglass.inference.estimator import SHIPPED, default_model
 from hourglass.modelfiles.metadata import SUFFIX
 from hourglass.modelfiles.runtimes import load_runtime
 from hourglass.scoring.calibrating import calibrate, cross_checked
+from hourglass.scoring.cut_people import find_cut_people, regular_cuts
 from hourglass.scoring.evaluation import evaluate
 
 
@@ -35,7 +37,9 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
     """Stores in a model file what its heatmaps' peaks mean.
 
     From then on a keypoint's score is the share of keypoints so scored that are right: of MPII's
-    people within PCKh@0.5, of others within PCK@0.2 of the torso or PCK@0.1 of the box.
+    people within PCKh@0.5, of others within PCK@0.2 of the torso or PCK@0.1 of the box. Each
+    person is looked at once more with the lower part of the picture cut off, where joints are
+    missing.
     Prints the expected calibration error of the peaks' heights, and of scores, each half of the
     people calibrated by the other half.
     """
@@ -51,12 +55,23 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
         runtime = load_runtime(model)
     mirrors = runtime.config.skeleton.mirrors
     evaluation = evaluate(data, model, flip_test=mirrors, calibrated=False, runtime=runtime)
-    for kind in evaluation.keypoints:
-        before, after = evaluation.reliability(kind).error, cross_checked(evaluation, kind).error
+    cut = {
+        kind: find_cut_people(
+            data,
+            runtime,
+            shares=regular_cuts(evaluation.labels),
+            flip_test=kind == FLIP_TEST,
+            calibrated=False,
+        )
+        for kind in evaluation.keypoints
+    }
+    for kind, found in cut.items():
+        before = evaluation.reliability(kind).error
+        after = cross_checked(evaluation, kind, found).error
         click.echo(f"{kind:<10} expected calibration error {before:.3f} -> {after:.3f}")
     with quiet_stderr():
         from hourglass.modelfiles.keras_file import save_calibrated
-    save_calibrated(model, target, calibrate(evaluation), compact=compact)
+    save_calibrated(model, target, calibrate(evaluation, cut), compact=compact)
     click.echo(f"{len(evaluation.labels)} people of {data}, calibrated model in {target}")
 
 

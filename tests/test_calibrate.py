@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from hourglass.calibrate import main
-from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
+from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration, Reliability
 from hourglass.core.config import Config, NetworkConfig
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MPII
@@ -21,6 +21,7 @@ from hourglass.modelfiles.keras_file import load_model, read_calibrations, save_
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
 from hourglass.networks.hourglass import build_network
 from hourglass.scoring.calibrating import calibrate, cross_checked
+from hourglass.scoring.cut_people import CutPeople, find_cut_people, regular_cuts
 from hourglass.scoring.evaluation import Evaluation, Keypoints, evaluate
 
 SIZE = 64
@@ -129,13 +130,42 @@ def numbers(calibrations: dict[str, Calibration]) -> dict[str, list[list[list[fl
     }
 
 
+def nobody_cut(evaluation: Evaluation) -> dict[str, CutPeople]:
+    none = np.zeros(evaluation.counted.shape, bool)
+    return {
+        kind: CutPeople(one.scores, none, none, none) for kind, one in evaluation.keypoints.items()
+    }
+
+
+def whole_alone(evaluation: Evaluation) -> dict[str, Calibration]:
+    return calibrate(evaluation, nobody_cut(evaluation))
+
+
+def checked(evaluation: Evaluation, kind: str) -> Reliability:
+    return cross_checked(evaluation, kind, nobody_cut(evaluation)[kind])
+
+
+def cut_ways(pattern: str, runtime: Runtime, evaluation: Evaluation) -> dict[str, CutPeople]:
+    """As the command looks at cut people, once it has looked at whole ones."""
+    return {
+        kind: find_cut_people(
+            pattern,
+            runtime,
+            shares=regular_cuts(evaluation.labels),
+            flip_test=kind == FLIP_TEST,
+            calibrated=False,
+        )
+        for kind in evaluation.keypoints
+    }
+
+
 # Numbers by hand.
 
 
 def test_each_way_to_run_has_a_calibration_of_its_own():
     person = np.arange(100)
     evaluation = make_evaluation(plain=(0.6, person < 75), flip_test=(0.4, person < 90))
-    calibrations = calibrate(evaluation)
+    calibrations = whole_alone(evaluation)
     assert list(calibrations) == [PLAIN, FLIP_TEST]
     for kind, height, rate in ((PLAIN, 0.6, 0.75), (FLIP_TEST, 0.4, 0.9)):
         found = calibrations[kind]
@@ -146,15 +176,15 @@ def test_each_way_to_run_has_a_calibration_of_its_own():
 def test_keypoints_without_a_label_are_left_out():
     evaluation = make_evaluation(plain=(0.6, np.arange(200) < 100))
     evaluation.labels.visibility[100:] = NOT_LABELLED
-    (calibration,) = calibrate(evaluation).values()
+    (calibration,) = whole_alone(evaluation).values()
     assert [line.tolist() for line in calibration.rates] == [[1.0]] * 16
-    assert cross_checked(evaluation, PLAIN).count.sum() == 100 * 16
+    assert checked(evaluation, PLAIN).count.sum() == 100 * 16
 
 
 def test_each_half_is_checked_by_the_other():
     # Whoever checks people by their own line finds no error here.
     evaluation = make_evaluation(plain=(0.5, np.arange(200) % 2 == 0))
-    table = cross_checked(evaluation, PLAIN)
+    table = checked(evaluation, PLAIN)
     assert table.error == pytest.approx(1.0)
     assert table.count.tolist() == [1600, 0, 0, 0, 0, 0, 0, 0, 0, 1600]
     assert (table.share[0], table.share[-1]) == (1.0, 0.0)
@@ -165,7 +195,7 @@ def test_halves_that_agree_have_no_error():
     heights = np.where(person < 200, 0.2, 0.8)
     evaluation = make_evaluation(plain=(heights, (person < 80) | (person >= 220)))
     assert evaluation.reliability(PLAIN).error == pytest.approx((0.2 + 0.1) / 2)
-    table = cross_checked(evaluation, PLAIN)
+    table = checked(evaluation, PLAIN)
     assert table.error == pytest.approx(0.0, abs=1e-6)
     assert table.count.sum() == 400 * 16
 
@@ -173,17 +203,31 @@ def test_halves_that_agree_have_no_error():
 def test_the_ways_are_checked_apart():
     person = np.arange(200)
     evaluation = make_evaluation(plain=(0.5, person % 2 == 0), flip_test=(0.5, person >= 0))
-    assert cross_checked(evaluation, PLAIN).error == pytest.approx(1.0)
-    assert cross_checked(evaluation, FLIP_TEST).error == pytest.approx(0.0)
+    assert checked(evaluation, PLAIN).error == pytest.approx(1.0)
+    assert checked(evaluation, FLIP_TEST).error == pytest.approx(0.0)
 
 
 def test_too_few_people_are_refused():
     few = make_evaluation(plain=(0.5, np.ones(6, bool)))
     with pytest.raises(ValueError, match="96 labelled keypoints are too few"):
-        calibrate(few)
+        whole_alone(few)
     # Enough together, but not each half of them.
     with pytest.raises(ValueError, match="96 labelled keypoints are too few"):
-        cross_checked(make_evaluation(plain=(0.5, np.ones(12, bool))), PLAIN)
+        checked(make_evaluation(plain=(0.5, np.ones(12, bool))), PLAIN)
+
+
+def test_joints_outside_the_picture_make_their_height_mean_less():
+    evaluation = make_evaluation(plain=(0.4, np.arange(100) < 60))
+    outside = np.zeros((100, 16), bool)
+    outside[:50, :2] = True  # an ankle and a knee, whose mirror pairs share their lines
+    none = np.zeros_like(outside)
+    scores = np.full(outside.shape, 0.4, np.float32)
+    (calibration,) = calibrate(evaluation, {PLAIN: CutPeople(scores, none, none, outside)}).values()
+    rates = [line.tolist() for line in calibration.rates]
+    pairs = {joint: pair for pair in MPII.mirror_pairs for joint in pair}
+    for joint, rate in enumerate(rates):
+        changed = {0, 1} & set(pairs.get(joint, (joint,)))
+        assert rate == [pytest.approx(120 / 250 if changed else 0.6, abs=1e-4)]
 
 
 # The command.
@@ -195,12 +239,15 @@ def test_a_calibrated_model_says_how_often_it_is_right(
 ):
     lines = run(model).splitlines()
     assert lines[2:] == [f"32 people of {people_pattern}, calibrated model in {model}"]
-    heights = evaluate(people_pattern, model, flip_test=True, calibrated=False)
-    assert numbers(read_calibrations(model)) == numbers(calibrate(heights))
+    runtime = load_runtime(untouched)
+    heights = evaluate(people_pattern, model, flip_test=True, calibrated=False, runtime=runtime)
+    cut = cut_ways(people_pattern, runtime, heights)
+    assert numbers(read_calibrations(model)) == numbers(calibrate(heights, cut))
     scored = evaluate(people_pattern, model, flip_test=True)
     assert scored.calibrated == {PLAIN: True, FLIP_TEST: True}
     for line, kind in zip(lines, (PLAIN, FLIP_TEST), strict=False):
-        before, after = heights.reliability(kind).error, cross_checked(heights, kind).error
+        before = heights.reliability(kind).error
+        after = cross_checked(heights, kind, cut[kind]).error
         assert line == f"{kind:<10} expected calibration error {before:.3f} -> {after:.3f}"
         assert after < 0.8 * before
         assert scored.reliability(kind).error < 0.8 * before

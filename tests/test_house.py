@@ -134,6 +134,7 @@ WINGS = {
             "pictures",
             "evaluation",
             "tables",
+            "cut_people",
             "calibrating",
             "report",
         ),

@@ -98,12 +98,7 @@ def fit_calibration(
     Raises:
         ValueError: If fewer than `KEYPOINTS_PER_KNOT` keypoints are labelled.
     """
-    count = int(labelled.sum())
-    if count < KEYPOINTS_PER_KNOT:
-        raise InputError(
-            f"{count} labelled keypoints are too few to calibrate scores, at least "
-            f"{KEYPOINTS_PER_KNOT} are needed"
-        )
+    require_enough(int(labelled.sum()))
     common = _line(heights[labelled], right[labelled])
     lines = [common] * len(skeleton.joints)
     partners = {joint: pair for pair in skeleton.mirror_pairs for joint in pair}
@@ -113,6 +108,19 @@ def fit_calibration(
         if known.sum() >= KEYPOINTS_PER_KNOT:
             lines[joint] = _line(heights[:, joints][known], right[:, joints][known])
     return Calibration(*(tuple(part) for part in zip(*lines, strict=True)))
+
+
+def require_enough(count: int) -> None:
+    """Refuses to calibrate by fewer than `KEYPOINTS_PER_KNOT` labelled keypoints.
+
+    Raises:
+        InputError: If there are fewer.
+    """
+    if count < KEYPOINTS_PER_KNOT:
+        raise InputError(
+            f"{count} labelled keypoints are too few to calibrate scores, at least "
+            f"{KEYPOINTS_PER_KNOT} are needed"
+        )
 
 
 def _line(heights: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from hourglass.core.errors import InputError
 from hourglass.core.geometry import apply_affine, invert_affine
 from hourglass.core.pose import Pose
 
-MIN_SCORE = 0.2
+MIN_SCORE = 0.3
 """Joints scored lower are left out of a drawing."""
 
 LINE_SHARE = 1 / 150
