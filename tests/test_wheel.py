@@ -28,7 +28,16 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PHOTOGRAPH = ROOT / "tests" / "pictures" / "astronaut.jpg"
 PREDICT_ONLY = ROOT / "requirements" / "predict.txt"
-COMMANDS = ("build-tfrecords", "train", "evaluate", "predict", "export", "serve")
+COMMANDS = (
+    "build-tfrecords",
+    "calibrate",
+    "evaluate",
+    "export",
+    "lift",
+    "predict",
+    "serve",
+    "train",
+)
 SLOW_STARTERS = ("tensorflow", "keras", "ray", "h5py", "scipy", "google_crc32c", "matplotlib")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hourglass.core.progress import Progress
 from hourglass.data.augment import CUT, half_body
 from hourglass.data.people import People, load_people
 from hourglass.inference.estimator import PoseEstimator
@@ -87,21 +88,25 @@ def find_cut_people(
     heights = np.zeros(len(people), np.int64)
     center, scale = people.center.copy(), people.scale.copy()
     cut = np.zeros(len(people), bool)
-    for places, pictures in picture_batches(stored_pictures(data)):
-        whole = np.array([len(picture) for picture in pictures])
-        center[places], scale[places], _, heights[places] = half_body(
-            people.center[places],
-            people.scale[places],
-            people.points[places],
-            people.labelled[places],
-            whole,
-            share=shares[places],
-        )
-        cut[places] = heights[places] < whole
-        left = [picture[: heights[place]] for place, picture in zip(places, pictures, strict=True)]
-        points[places], scores[places] = estimator.predict_crops(
-            left, center[places], scale[places]
-        )
+    with Progress("looking at cut people", total=len(people), unit="people") as progress:
+        for places, pictures in picture_batches(stored_pictures(data)):
+            whole = np.array([len(picture) for picture in pictures])
+            center[places], scale[places], _, heights[places] = half_body(
+                people.center[places],
+                people.scale[places],
+                people.points[places],
+                people.labelled[places],
+                whole,
+                share=shares[places],
+            )
+            cut[places] = heights[places] < whole
+            left = [
+                picture[: heights[place]] for place, picture in zip(places, pictures, strict=True)
+            ]
+            points[places], scores[places] = estimator.predict_crops(
+                left, center[places], scale[places]
+            )
+            progress.advance(len(pictures))
     return _judged(people, cut, heights, points, scores)
 
 
