@@ -354,7 +354,7 @@ def test_a_dropped_picture_shows_its_skeleton_and_gives_its_json(
         faults: list[str] = []
         page.on("pageerror", lambda fault: faults.append(str(fault)))
         page.goto(address)
-        expect(page.locator("#shown")).to_have_text("0.20")
+        expect(page.locator("#shown")).to_have_text("0.30")
 
         def canvas() -> np.ndarray:
             width, height, data = page.evaluate(PIXELS)
