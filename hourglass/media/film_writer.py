@@ -146,7 +146,9 @@ class FilmWriter:
             ValueError: If the film cannot be written, or the frame is of another size or too small.
         """
         height, width = picture.shape[:2]
-        even = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        even = picture
+        if height % 2 or width % 2:
+            even = cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         if self._container is None:
             self._size = (even.shape[1], even.shape[0])
             self._open()
@@ -223,7 +225,8 @@ class FilmWriter:
         stream.codec_context.color_range = ColorRange.MPEG
 
     def _encode(self, picture: np.ndarray, ticks: int) -> None:
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        # Not copied: it is turned into the encoder's colours, or copied, before it is handed on.
+        frame = av.VideoFrame.from_numpy_buffer(picture, format="rgb24")
         if self._is_gif:
             self._palette.push(frame)
             frame = cast(av.VideoFrame, self._palette.pull())
