@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hourglass.console import PATH, command
+from hourglass.console import PATH, command, going_on
 from hourglass.core.skeleton import SKELETONS
 from hourglass.data.building.build import build
 from hourglass.data.building.regions import REACH
@@ -90,7 +90,8 @@ from hourglass.data.readers.labels import FORMATS
 @command
 def main(**options: Any) -> None:
     """Turns labels of any format and their pictures into TFRecord shards."""
-    summary = build(options.pop("annotations"), options.pop("images"), **options)
+    with going_on("finished shards are kept; run the same command again to go on"):
+        summary = build(options.pop("annotations"), options.pop("images"), **options)
     shards = summary.manifest.shards.values()
     click.echo(
         f"{sum(shard.people for shard in shards)} people in {len(shards)} shards "

@@ -9,8 +9,10 @@ import contextlib
 import functools
 import os
 import platform
+import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -99,6 +101,38 @@ film_options = _together(
 )
 
 
+class Stopped(click.ClickException):
+    """Ends a command that was asked to stop, with a line that says how to go on."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Prints the line."""
+        click.echo(f"Stopped: {self.message}", err=True)
+
+
+@contextlib.contextmanager
+def going_on(how: str) -> Iterator[None]:
+    """Says how to go on where Ctrl-C or SIGTERM ends the body."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Stopped(how) from error
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Lets SIGTERM end a command as Ctrl-C does, so that nothing half written stays."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 def command(function: Command) -> Command:
     """Decorates a door's `main`: quiet libraries, short log lines, one clear line for an error.
 
@@ -115,7 +149,8 @@ def command(function: Command) -> Command:
             handlers=[{"sink": write_line, "format": "{time:HH:mm:ss} {level} {message}"}]
         )
         try:
-            return function(*arguments, **options)
+            with _sigterm_as_ctrl_c():
+                return function(*arguments, **options)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click's own words, and a reader that has had enough, which click takes quietly
         except Exception as error:

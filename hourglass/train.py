@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hourglass.console import PATH, command, quiet_stderr
+from hourglass.console import PATH, command, going_on, quiet_stderr
 from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES, SECTIONS
 from hourglass.core.errors import InputError
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choices
@@ -122,16 +122,17 @@ def main(
         from hourglass.training.run import train
 
         devices = find_devices()
-    done = train(
-        config,
-        data,
-        folder=folder,
-        board=board,
-        resume=resume,
-        weights=weights,
-        teacher=teacher,
-        devices=devices,
-    )
+    with going_on(f"finished epochs are kept in {folder}; the same command with --resume goes on"):
+        done = train(
+            config,
+            data,
+            folder=folder,
+            board=board,
+            resume=resume,
+            weights=weights,
+            teacher=teacher,
+            devices=devices,
+        )
     click.echo(
         f"{done.state.epoch} epochs done, {done.seconds:.0f} s; best {done.score} "
         f"{done.state.best_score:.1f} after epoch {done.state.best_epoch}\n"

@@ -6,8 +6,10 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,9 @@ import pytest
 from click.testing import CliRunner, Result
 from loguru import logger
 
-from hourglass.console import MOST_TOLD, command, fail_with, quiet_stderr
+from hourglass.console import MOST_TOLD, command, fail_with, going_on, quiet_stderr
 from hourglass.core.errors import InputError
+from hourglass.core.files import replacing
 from hourglass.core.progress import Progress
 
 
@@ -270,3 +273,24 @@ def test_failures_are_told_up_to_a_number_and_none_ends_nothing():
         fail_with([f"bad {number}" for number in range(MOST_TOLD + 3)])
     lines = told.value.message.splitlines()
     assert (len(lines), lines[0], lines[-1]) == (MOST_TOLD + 1, "bad 0", "and 3 more")
+
+
+# Asked to stop.
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_asked_to_stop_says_how_to_go_on(number: signal.Signals, tmp_path: Path):
+    before = signal.getsignal(signal.SIGTERM)
+
+    @click.command()
+    @command
+    def door() -> None:
+        with going_on("once more"), replacing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            signal.raise_signal(number)
+            time.sleep(60)
+
+    result = CliRunner().invoke(door, [])
+    assert (result.exit_code, result.output) == (130, "Stopped: once more\n")
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -107,7 +107,9 @@ WINGS = {
             "loader",
         ),
     ),
-    "modelfiles": Wing(below=("core", "networks"), rooms=("metadata", "keras_file", "runtimes")),
+    "modelfiles": Wing(
+        below=("core", "networks"), rooms=("archive", "metadata", "keras_file", "runtimes")
+    ),
     "inference": Wing(
         below=("core", "media", "networks", "modelfiles"),
         rooms=(
@@ -224,6 +226,7 @@ START_WITHOUT_TENSORFLOW = [
     "data/people",
     "data/readers/mpii_json",
     "data/building/shard_writer",
+    "modelfiles/archive",
     "modelfiles/metadata",
     "modelfiles/runtimes",
     *(f"inference/{name}" for name in WINGS["inference"].rooms),

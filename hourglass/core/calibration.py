@@ -192,6 +192,10 @@ def to_json(calibrations: dict[str, Calibration]) -> str:
     )
 
 
+DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What JSON that is no calibration raises."""
+
+
 def from_json(text: str, *, where: str) -> dict[str, Calibration]:
     """What `to_json` wrote.
 
@@ -200,7 +204,7 @@ def from_json(text: str, *, where: str) -> dict[str, Calibration]:
     """
     try:
         return {name: _from_lists(lines) for name, lines in json.loads(text).items()}
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except DAMAGED as error:
         raise InputError(f"{where}: not a calibration of scores ({error})") from error
 
 

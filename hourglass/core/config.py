@@ -70,6 +70,10 @@ def _require_types(owner: Any) -> None:
         _require(right and finite, owner, entry.name, allowed)
 
 
+LARGEST_INPUT = 4096
+"""Largest side of a crop, px: larger ones fill the memory with features."""
+
+
 @dataclass(frozen=True)
 class NetworkConfig:
     """The shape of the network.
@@ -111,6 +115,7 @@ class NetworkConfig:
         _require(self.encoder in ENCODERS, self, "encoder", f"one of {ENCODERS}")
         stages = tuple(ENCODER_HALVINGS)
         _require(self.encoder_stages in stages, self, "encoder_stages", f"one of {stages}")
+        _require(self.input_size <= LARGEST_INPUT, self, "input_size", f"{LARGEST_INPUT} or less")
         step, reason = STRIDE * 2**self.depth, f"stride {STRIDE} times 2^depth"
         halvings = ENCODER_HALVINGS[self.encoder_stages]
         if self.encoder != "none" and (self.stacks == 1 or self.depth < halvings):
@@ -510,7 +515,7 @@ def from_json(text: str, *, where: str) -> Config:
     """
     try:
         sections = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON ({error})") from error
     if not isinstance(sections, dict) or set(sections) - {SKELETON} != set(SECTIONS):
         names = ", ".join((*SECTIONS, SKELETON))

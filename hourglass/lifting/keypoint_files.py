@@ -82,7 +82,7 @@ def parse_keypoints(text: str, *, where: str) -> list[Found]:
     """
     try:
         content = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: no JSON ({error})") from error
     try:
         if isinstance(content, dict) and "people" in content and "image" not in content:

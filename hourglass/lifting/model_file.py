@@ -72,7 +72,7 @@ class About:
             values = json.loads(text)
             config = LifterConfig(**values["lifter"])
             return cls(config, str(values["source"]), tuple(map(float, values["mse"])))
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{where}: not a lifting network of this project ({error})") from error
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -19,15 +22,19 @@ import numpy as np
 
 from hourglass.core import calibration
 from hourglass.core.calibration import Calibration
-from hourglass.core.config import Config, from_json, to_json
+from hourglass.core.config import Config, NetworkConfig, from_json, to_json
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
+from hourglass.modelfiles import archive
 from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX
 from hourglass.networks.hourglass import build_network
 
 WEIGHTS_MEMBER = "model.weights.h5"
 STATE_MEMBER = "training.json"
 OPTIMIZER_MEMBER = "optimizer.npz"
+
+COPIES = 4
+"""Of each variable that a file may hold: itself, an optimizer's two, and its average."""
 
 ROUNDING_MASK, ROUNDING_HALF = np.uint32(0x1FFF), np.uint32(0x1000)
 """The 13 bits that float32's fraction has beyond float16's, and half of what they count to."""
@@ -67,11 +74,11 @@ def save_model(
     """
     with replacing(path) as temporary:
         network.save(temporary)
-        with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(CONFIG_MEMBER, to_json(config))
+        with zipfile.ZipFile(temporary, "a") as file:
+            file.writestr(CONFIG_MEMBER, to_json(config))
             if state is not None and optimizer is not None:
-                archive.writestr(STATE_MEMBER, json.dumps(asdict(state)))
-                archive.writestr(OPTIMIZER_MEMBER, _pack(optimizer))
+                file.writestr(STATE_MEMBER, json.dumps(asdict(state)))
+                file.writestr(OPTIMIZER_MEMBER, _pack(optimizer))
 
 
 def _pack(optimizer: keras.Optimizer) -> bytes:
@@ -89,7 +96,7 @@ def read_config(path: str | Path) -> Config:
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such model file")
-    return from_json(_text(path, CONFIG_MEMBER), where=str(path))
+    return from_json(archive.text(path, CONFIG_MEMBER), where=str(path))
 
 
 def read_calibrations(path: str | Path) -> dict[str, Calibration]:
@@ -98,9 +105,9 @@ def read_calibrations(path: str | Path) -> dict[str, Calibration]:
     Raises:
         ValueError: If the file is damaged.
     """
-    if CALIBRATION_MEMBER not in _members(path):
+    if CALIBRATION_MEMBER not in archive.members(path):
         return {}
-    return calibration.from_json(_text(path, CALIBRATION_MEMBER), where=str(path))
+    return calibration.from_json(archive.text(path, CALIBRATION_MEMBER), where=str(path))
 
 
 def save_calibrated(
@@ -123,20 +130,23 @@ def save_calibrated(
         raise InputError(
             f"{source}: only a {SUFFIX} file can be calibrated; calibrate that, and export it again"
         )
-    members = {name: _member(source, name) for name in _members(source)}
+    members = {
+        name: archive.member(source, name, most=archive.LARGEST_ARRAYS)
+        for name in archive.members(source)
+    }
     members[CALIBRATION_MEMBER] = calibration.to_json(calibrations).encode()
     if compact:
-        members[WEIGHTS_MEMBER] = _rounded(_member(source, WEIGHTS_MEMBER), where=str(source))
+        members[WEIGHTS_MEMBER] = _rounded(members[WEIGHTS_MEMBER], where=str(source))
     compressed = compact or _is_compressed(source)
     method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
+    with replacing(target) as temporary, zipfile.ZipFile(temporary, "w", method) as file:
         for name, content in members.items():
-            archive.writestr(name, content)
+            file.writestr(name, content)
 
 
 def _is_compressed(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return any(one.compress_type == zipfile.ZIP_DEFLATED for one in archive.infolist())
+    with zipfile.ZipFile(path) as file:
+        return any(one.compress_type == zipfile.ZIP_DEFLATED for one in file.infolist())
 
 
 def _rounded(weights: bytes, *, where: str) -> bytes:
@@ -156,31 +166,6 @@ def _rounded(weights: bytes, *, where: str) -> bytes:
     return out.getvalue()
 
 
-def _text(path: str | Path, name: str) -> str:
-    try:
-        return _member(path, name).decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: {name} inside is no text ({error})") from error
-
-
-def _members(path: str | Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a model file, or a damaged one ({error})") from error
-
-
-def _member(path: str | Path, name: str) -> bytes:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.read(name)
-    except KeyError as error:
-        raise InputError(f"{path}: not written by hourglass, {name} is not inside") from error
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a model file, or a damaged one ({error})") from error
-
-
 def load_model(path: str | Path) -> tuple[keras.Model, Config]:
     """A network in float32, ready to predict, and its configuration.
 
@@ -188,6 +173,7 @@ def load_model(path: str | Path) -> tuple[keras.Model, Config]:
         ValueError: As `read_config`, and if the weights do not fit the configuration.
     """
     config = read_config(path)
+    _require_plausible(path, config.network)
     network = build_network(config.network)
     load_weights(path, network)
     return network, config
@@ -199,8 +185,9 @@ def load_weights(path: str | Path, network: keras.Model) -> None:
     Raises:
         ValueError: If the file's weights are damaged or of another shape.
     """
-    weights = _member(path, WEIGHTS_MEMBER)
-    stored = _count_variables(weights, str(path))
+    most = _most_bytes(network.weights)
+    weights = archive.member(path, WEIGHTS_MEMBER, most=most)
+    stored = _count_variables(weights, str(path), most)
     if stored != len(network.weights):
         raise InputError(
             f"{path}: weights cannot be loaded (there are {stored} arrays, the network that its "
@@ -216,19 +203,57 @@ def load_weights(path: str | Path, network: keras.Model) -> None:
         raise InputError(f"{path}: weights cannot be loaded ({error})") from error
 
 
-def _count_variables(weights: bytes, where: str) -> int:
+def _require_plausible(path: str | Path, network: NetworkConfig) -> None:
+    """Refuses a network far larger than the weights that are there: building it would fill the
+    memory."""
+    size = archive.member_size(path, WEIGHTS_MEMBER)
+    if fewest_bytes(network) > size:
+        raise InputError(
+            f"{path}: its configuration is of a network of {fewest_bytes(network)} bytes or more, "
+            f"but the weights inside have {size}"
+        )
+
+
+def fewest_bytes(network: NetworkConfig) -> int:
+    """Bytes that the weights of such a network have at least: of each stack, one residual's and the
+    heatmaps' alone."""
+    width = network.channels // 2
+    return 4 * network.stacks * (9 * width * width + network.joints)
+
+
+def _most_bytes(variables: Sequence[Any]) -> int:
+    """Bytes that arrays for these variables may take, with those of an optimizer and names."""
+    return COPIES * 4 * sum(math.prod(one.shape) for one in variables) + archive.LARGEST_TEXT
+
+
+def _count_variables(weights: bytes, where: str, most: int) -> int:
     """The network's arrays in a weights file; Keras leaves those that a network lacks unread."""
-    count = 0
+    count = size = 0
+    elsewhere: str | None = None
 
     def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        nonlocal count
-        count += isinstance(item, h5py.Dataset) and not name.startswith("optimizer/")
+        nonlocal count, size, elsewhere
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                elsewhere = name
+            size += item.nbytes
+            count += not name.startswith("optimizer/")
+
+    def find_link(name: str, link: object) -> str | None:
+        return None if isinstance(link, h5py.HardLink) else name
 
     try:
         with h5py.File(io.BytesIO(weights), "r") as file:
             file.visititems(visit)
+            elsewhere = elsewhere or file.visititems_links(find_link)
     except (OSError, RuntimeError, KeyError) as error:
         raise InputError(f"{where}: weights cannot be loaded ({error})") from error
+    if elsewhere:
+        raise InputError(f"{where}: weights cannot be loaded ({elsewhere} lies elsewhere)")
+    if size > most:
+        raise InputError(
+            f"{where}: weights cannot be loaded (there are {size} bytes, at most {most} are read)"
+        )
     return count
 
 
@@ -238,16 +263,37 @@ def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) 
     Raises:
         ValueError: If the file holds no training, or one of another network or optimizer.
     """
-    state = TrainingState(**json.loads(_member(path, STATE_MEMBER)))
+    state = _read_state(path)
     weights = load_model(path)[0].get_weights()
     if [weight.shape for weight in weights] != [tuple(one.shape) for one in network.weights]:
         raise InputError(f"{path}: its network has another shape than the one to be trained")
     network.set_weights(weights)
-    with np.load(io.BytesIO(_member(path, OPTIMIZER_MEMBER))) as stored:
-        values = [stored[name] for name in stored.files]
+    values = _read_arrays(path, OPTIMIZER_MEMBER, most=_most_bytes(optimizer.variables))
     variables = optimizer.variables
     if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
         raise InputError(f"{path}: its optimizer state does not fit this network and optimizer")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return state
+
+
+def _read_state(path: Path) -> TrainingState:
+    try:
+        return TrainingState(**json.loads(archive.text(path, STATE_MEMBER)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: {STATE_MEMBER} inside is damaged ({error})") from error
+
+
+def _read_arrays(path: Path, name: str, *, most: int) -> list[np.ndarray]:
+    """The arrays of a member that `np.savez` wrote."""
+    data = io.BytesIO(archive.member(path, name, most=most))
+    try:
+        if archive.unpacked_size(data) > most:
+            raise InputError(f"{path}: {name} inside unpacks to more than {most} bytes")
+        data.seek(0)
+        with np.load(data, allow_pickle=False) as stored:
+            return [stored[one] for one in stored.files]
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: {name} inside is damaged ({error})") from error

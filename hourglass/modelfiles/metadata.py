@@ -21,6 +21,8 @@ SUFFIX = ".keras"
 CONFIG_MEMBER = "hourglass.json"
 CALIBRATION_MEMBER = "calibration.json"
 EXPORT_MEMBER = "export.json"
+MEMBERS = (CONFIG_MEMBER, CALIBRATION_MEMBER, EXPORT_MEMBER)
+"""The texts of an exported file."""
 
 HEATMAPS, KEYPOINTS = "heatmaps", "keypoints"
 
@@ -78,13 +80,13 @@ def from_texts(texts: Mapping[str, str], *, where: str) -> Metadata:
     Raises:
         ValueError: If a text is missing or is not such a description; names `where`.
     """
-    for name in (CONFIG_MEMBER, CALIBRATION_MEMBER, EXPORT_MEMBER):
+    for name in MEMBERS:
         if name not in texts:
             raise InputError(f"{where}: not written by hourglass.export, {name} is not inside")
     try:
         about = json.loads(texts[EXPORT_MEMBER])
         outputs, batch = about["outputs"], about["batch"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{where}: {EXPORT_MEMBER} inside is damaged ({error})") from error
     if outputs not in OUTPUTS:
         raise InputError(f"{where}: outputs is {outputs!r}, it must be one of {tuple(OUTPUTS)}")

@@ -16,7 +16,8 @@ from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
 from hourglass.core.processor import prepare_processor
-from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, from_texts
+from hourglass.modelfiles import archive
+from hourglass.modelfiles.metadata import HEATMAPS, MEMBERS, SUFFIX, Metadata, from_texts
 
 EXTRA_FOLDER = "assets.extra"
 """Where TensorFlow keeps a SavedModel's files that are not its own."""
@@ -26,6 +27,12 @@ GRAPH_FILE = "saved_model.pb"
 
 SIGNATURE = "serving_default"
 """The function that servers of SavedModels call."""
+
+REACHING_OUT = frozenset(
+    {"EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile"}
+)
+"""TensorFlow's operations on files and programs that no network has. Those of checkpoints are left:
+every SavedModel has them."""
 
 ONNX_ERRORS_ONLY = 3
 """ONNX Runtime's log level that leaves notes and warnings out."""
@@ -194,9 +201,9 @@ def _appended_texts(path: str | Path) -> dict[str, str]:
     if not zipfile.is_zipfile(path):
         return {}
     try:
-        with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name).decode() for name in archive.namelist()}
-    except (zipfile.BadZipFile, EOFError, OSError, UnicodeDecodeError) as error:
+        there = set(archive.members(path))
+        return {name: archive.text(path, name) for name in MEMBERS if name in there}
+    except InputError as error:
         raise InputError(f"{path}: its metadata is damaged ({error})") from error
 
 
@@ -214,13 +221,14 @@ class SavedModelRuntime(ExportRuntime):
         prepare_processor()
         import tensorflow as tf
 
-        members = (Path(path) / EXTRA_FOLDER).glob("*.json")
-        texts = {member.name: read_text(member) for member in members}
-        super().__init__(from_texts(texts, where=str(path)))
+        super().__init__(from_texts(_texts_beside(Path(path)), where=str(path)))
         try:
+            _refuse_reaching_out(Path(path))
             # The functions live only as long as what was loaded.
             self._loaded = tf.saved_model.load(str(path))
             self._serve = self._loaded.signatures[SIGNATURE]
+        except InputError:
+            raise
         except Exception as error:  # TensorFlow, protobuf and zlib each raise kinds of their own
             raise InputError(f"{path}: not a SavedModel, or a damaged one ({error})") from error
 
@@ -228,6 +236,26 @@ class SavedModelRuntime(ExportRuntime):
         import tensorflow as tf
 
         return self._serve(image=tf.constant(images))[self.outputs].numpy()
+
+
+def _texts_beside(folder: Path) -> dict[str, str]:
+    texts = {}
+    for name in MEMBERS:
+        path = folder / EXTRA_FOLDER / name
+        if path.is_file() and path.stat().st_size <= archive.LARGEST_TEXT:
+            texts[name] = read_text(path)
+    return texts
+
+
+def _refuse_reaching_out(folder: Path) -> None:
+    """Refuses a graph that would read or write files or call Python: a network does neither."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    content = saved_model_pb2.SavedModel.FromString((folder / GRAPH_FILE).read_bytes())
+    for graph in (one.graph_def for one in content.meta_graphs):
+        nodes = [*graph.node, *(node for one in graph.library.function for node in one.node_def)]
+        if reaching := sorted({node.op for node in nodes} & REACHING_OUT):
+            raise InputError(f"{folder}: not a network alone, its graph calls {reaching[0]}")
 
 
 def _require_file(path: str | Path) -> None:

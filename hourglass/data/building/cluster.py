@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -46,20 +48,27 @@ def started(address: str | None, workers: int | None) -> Any:
                 "its number of processes to ray.init"
             )
         return contextlib.nullcontext()
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address:
             _require_answer(address)
-            return ray.init(address=address, **quiet)
-        return ray.init(
-            address="local",
-            num_cpus=workers,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE,
-            **quiet,
-        )
+            quiet["address"] = address
+        else:
+            quiet |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
+            quiet["object_store_memory"] = OBJECT_STORE
+        with _keeping_sigterm():
+            return ray.init(**quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(f"no Ray cluster answers at {address or 'local'!r} ({error})") from error
+
+
+@contextlib.contextmanager
+def _keeping_sigterm() -> Iterator[None]:
+    """Ray puts a handler of its own in the place of the program's, which ends it at once."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _require_answer(address: str) -> None:

@@ -73,7 +73,7 @@ def read_manifest(output: Path) -> Manifest | None:
             name: Shard(name=name, **entry) for name, entry in values["shards"].items()
         }
         manifest = Manifest(**values)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         logger.warning(f"{path}: not a manifest of this version, every shard is built again")
         return None
     return manifest if manifest.schema_version == SCHEMA_VERSION else None
