@@ -197,7 +197,8 @@ def fail_with(failures: Sequence[str]) -> None:
     """Ends a command with the lines that say what failed, if anything did."""
     if failures:
         left = len(failures) - MOST_TOLD
-        told = [*failures[:MOST_TOLD], *([f"and {left} more"] if left > 0 else [])]
+        first = [" ".join(one.split()) for one in failures[:MOST_TOLD]]  # names may have lines
+        told = [*first, *([f"and {left} more"] if left > 0 else [])]
         raise click.ClickException("\n".join(told))
 
 

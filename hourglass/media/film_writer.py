@@ -131,7 +131,10 @@ class FilmWriter:
         except (av.error.FFmpegError, OSError) as failure:
             raise self._failed(failure) from failure
         finally:
-            self._temporary.unlink(missing_ok=True)
+            with contextlib.suppress(
+                OSError
+            ):  # of a folder that cannot be written: it has been told
+                self._temporary.unlink(missing_ok=True)
 
     def write(self, picture: np.ndarray, time: float | None = None) -> None:
         """Adds a frame (H, W, 3) uint8 RGB; all have the size of the first.

@@ -154,6 +154,49 @@ def killed_at_random(command: Callable[..., subprocess.Popen[str]]) -> Callable[
     return kill
 
 
+# Memory
+
+
+class Watch:
+    """Looks at a process while it runs: resident memory (MB), open files, and its children.
+
+    Attributes:
+        seen: (memory, files, children) at each look.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.seen: list[tuple[float, int, int]] = []
+
+    def look(self) -> None:
+        """Adds what there is now, unless the process has ended."""
+        place = Path("/proc") / str(self._process.pid)
+        with contextlib.suppress(OSError, ValueError):
+            pages = int((place / "statm").read_text().split()[1])
+            children = (place / "task" / str(self._process.pid) / "children").read_text().split()
+            memory = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+            self.seen.append((memory, len(list((place / "fd").iterdir())), len(children)))
+
+    def until_its_end(self, seconds: float, every: float = 0.5) -> None:
+        """Looks again and again."""
+        deadline = time.monotonic() + seconds
+        while self._process.poll() is None:
+            assert time.monotonic() < deadline, "it hangs"
+            self.look()
+            time.sleep(every)
+
+    def growth(self, first: float = 0.4) -> float:
+        """MB that memory grew by from `first` of the looks on: by the least at either end."""
+        memory = [one for one, _, _ in self.seen[int(first * len(self.seen)) :]]
+        part = max(1, len(memory) // 5)
+        return min(memory[-part:]) - min(memory[:part])
+
+
+@pytest.fixture(scope="session")
+def watch() -> Callable[[subprocess.Popen[str]], Watch]:
+    return Watch
+
+
 # Disks
 
 
@@ -171,6 +214,35 @@ def tmpfs(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
     yield mount
     _unmount(mounted)
+
+
+@pytest.fixture(scope="session")
+def leave_free() -> Callable[[Path, int], None]:
+    """`leave_free(folder, count)`: fills the disk but for so many bytes, in whole pages."""
+
+    def fill(folder: Path, count: int) -> None:
+        filler = folder / ".filler"
+        filler.unlink(missing_ok=True)
+        disk = os.statvfs(folder)
+        size = disk.f_bavail * disk.f_frsize - count
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, size))
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def seen_in() -> Callable[[Path], dict[str, bytes]]:
+    """`seen_in(folder)`: the files in it, by their names, but for hidden ones."""
+
+    def look(folder: Path) -> dict[str, bytes]:
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".")
+        }
+
+    return look
 
 
 @pytest.fixture
