@@ -11,7 +11,8 @@ from loguru import logger
 from hourglass.console import PATH, command, models_option, quiet_stderr
 from hourglass.core.errors import InputError
 from hourglass.exporting.browser import browser_models
-from hourglass.exporting.choices import ENDINGS, QUANTIZATIONS, WEB, Choices, default_output
+from hourglass.exporting.choices import ENDINGS, LITERT, QUANTIZATIONS, WEB, Choices, default_output
+from hourglass.exporting.operators import describe_operators, read_operators
 from hourglass.inference.estimator import default_model
 from hourglass.lifting.model_file import SUFFIX as LIFTER_SUFFIX
 from hourglass.modelfiles.metadata import HEATMAPS, OUTPUTS
@@ -20,21 +21,23 @@ from hourglass.web.site import require_free as require_page_free
 from hourglass.web.site import write_site
 
 
+def _echo_operators(output: Path, kind: str) -> None:
+    """Says of a LiteRT file whether the accelerators of phones take its operators."""
+    if kind == LITERT:
+        click.echo(describe_operators(read_operators(output)))
+
+
 def _export_lifter(
     model: Path, kind: str, *, output: Path | None, quantize: str | None, force: bool
 ) -> None:
     with quiet_stderr():
-        from hourglass.lifting.exporting import (
-            compare,
-            default_output,
-            export_lifter,
-            format_parity,
-        )
+        from hourglass.lifting import exporting
 
-        output = output or default_output(model, kind)
-        export_lifter(model, output, kind, quantize=quantize, force=force)
-        parity = compare(model, output)
-    click.echo(format_parity(parity))
+        output = output or exporting.default_output(model, kind)
+        exporting.export_lifter(model, output, kind, quantize=quantize, force=force)
+        parity = exporting.compare(model, output)
+    click.echo(exporting.format_parity(parity))
+    _echo_operators(output, kind)
     click.echo(f"export of {model} in {output}")
 
 
@@ -139,6 +142,7 @@ def main(
     with quiet_stderr():
         parity = compare(model, output, data=data)
     click.echo(format_parity(parity))
+    _echo_operators(output, kind)
     click.echo(f"{choices.outputs} export of {model} in {output}")
 
 

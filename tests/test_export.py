@@ -329,7 +329,8 @@ def test_the_command_writes_beside_the_model_and_compares(model: Path, shards: P
     assert [line.split()[0] for line in lines[1:3]] == ["micro.keras", "micro.tflite"]
     assert float(lines[1].split()[1]) == float(lines[2].split()[1])
     assert "9 crops of the validation people" in lines[3]
-    assert lines[4] == "heatmaps export of micro.keras in micro.tflite"
+    assert lines[4] == "all 6 kinds of operators run on GPU delegates and NNAPI"
+    assert lines[5] == "heatmaps export of micro.keras in micro.tflite"
 
 
 @pytest.fixture

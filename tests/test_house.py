@@ -156,7 +156,10 @@ WINGS = {
             "run",
         ),
     ),
-    "exporting": Wing(below=ALL_BUT_THE_LAST, rooms=("choices", "formats", "parity", "browser")),
+    "exporting": Wing(
+        below=ALL_BUT_THE_LAST,
+        rooms=("choices", "operators", "pixels", "formats", "parity", "browser"),
+    ),
     "lifting": Wing(
         below=ALL_BUT_THE_LAST,
         rooms=(

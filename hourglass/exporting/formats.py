@@ -31,6 +31,7 @@ from hourglass.exporting.choices import (
     Choices,
     require_free,
 )
+from hourglass.exporting.pixels import with_quantised_pixels
 from hourglass.modelfiles.keras_file import load_model, read_calibrations
 from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, to_texts
 from hourglass.modelfiles.runtimes import EXTRA_FOLDER, SIGNATURE
@@ -88,6 +89,28 @@ class DoubledByResize(keras.layers.Layer):
         return tf.raw_ops.ResizeNearestNeighbor(images=x, size=size)
 
 
+class DoubledByConvolution(keras.layers.Layer):
+    """A transposed convolution of 2×2 pixels in steps of 2, without its own operator.
+
+    Converters give that one an output shape that is computed at run time, which accelerators do
+    not take. A 1×1 convolution makes the four pixels as channels, and they are moved apart.
+
+    Args:
+        original: The layer that it stands for, of which it uses the weights.
+    """
+
+    def __init__(self, original: keras.layers.Conv2DTranspose) -> None:
+        super().__init__(name=original.name)
+        self.original = original
+
+    def call(self, x: Any) -> Any:
+        """(B, 2H, 2W, C) of (B, H, W, D)."""
+        kernel = tf.transpose(tf.convert_to_tensor(self.original.kernel), (3, 0, 1, 2))
+        pixels = tf.nn.conv2d(x, tf.reshape(kernel, (1, 1, kernel.shape[0], -1)), 1, "VALID")
+        bias = tf.tile(tf.convert_to_tensor(self.original.bias), [4])
+        return tf.nn.depth_to_space(tf.nn.bias_add(pixels, bias), 2)
+
+
 def serving_function(
     network: keras.Model, config: Config, *, outputs: str, batch: int | None
 ) -> Callable[..., dict[str, tf.Tensor]]:
@@ -126,6 +149,9 @@ def serving_function(
 def _exportable_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     if isinstance(layer, keras.layers.UpSampling2D):
         return DoubledByResize(name=layer.name)
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+    if transposed and layer.kernel_size == layer.strides == (2, 2):
+        return DoubledByConvolution(layer)
     return layer
 
 
@@ -182,7 +208,7 @@ def _write_litert(
         if choices.quantize == INT8:
             crops = calibration_crops(str(choices.calibrate), config, batch=choices.batch or 1)
             converter.representative_dataset = crops
-        path.write_bytes(converter.convert())
+        path.write_bytes(with_quantised_pixels(converter.convert()))
     # As files of TFLite's own metadata are: readers of the model pass over what follows it.
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in texts.items():
