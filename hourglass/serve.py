@@ -6,19 +6,23 @@ The page itself is web/page/index.html. Needs the extra `serve` (Starlette, uvic
 from __future__ import annotations
 
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hourglass.console import command, flip_test_option, model_option, quiet_stderr
+from hourglass.console import PATH, command, flip_test_option, model_option, quiet_stderr
 from hourglass.core.errors import InputError
+from hourglass.exporting.browser import browser_models
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.passes import lift_text
 from hourglass.web.limits import HostGuard
+from hourglass.web.litert_js import find_runtime
 from hourglass.web.live import SOCKETS
 from hourglass.web.server import make_app
+from hourglass.web.site import PLACE, with_site, write_site
 
 LOOPBACK, PORT = "127.0.0.1", 8000
 
@@ -44,6 +48,14 @@ def _uvicorn() -> Any:
     return uvicorn
 
 
+def _write_site(model: Path, folder: Path, runtime: Path | None) -> Path:
+    """The page that runs in the browser, in a folder below `folder`."""
+    npm_folder, site = find_runtime(runtime), folder / "site"
+    with quiet_stderr():
+        write_site(site, browser_models([model], folder), runtime=npm_folder)
+    return site
+
+
 @click.command()
 @model_option
 @flip_test_option
@@ -54,8 +66,23 @@ def _uvicorn() -> Any:
     help="Address to listen on; others than this machine's own let anyone in.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+@click.option(
+    "--browser",
+    is_flag=True,
+    help=f"Also show, at {PLACE}/, the page that runs the model in the visitor's browser.",
+)
+@click.option(
+    "--runtime", type=PATH, help="--browser: npm folder with LiteRT.js. [default: fetched by npm]"
+)
 @command
-def main(model: Path | None, flip_test: bool, host: str, port: int) -> None:
+def main(
+    model: Path | None,
+    flip_test: bool,
+    host: str,
+    port: int,
+    browser: bool,
+    runtime: Path | None,
+) -> None:
     """Shows a page that draws skeletons on pictures and a camera's film, until Ctrl-C."""
     uvicorn = _uvicorn()
     _require_free(host, port)
@@ -64,9 +91,15 @@ def main(model: Path | None, flip_test: bool, host: str, port: int) -> None:
         estimator = PoseEstimator.load(model, flip_test=flip_test)
     lifter = Lifter.load()
     address = f"[{host}]" if ":" in host else host
-    click.echo(f"http://{address}:{port} shows poses by {model}; Ctrl-C ends it")
-    app = make_app(estimator, lambda text: lift_text(text, lifter))
-    uvicorn.run(HostGuard(app, host), host=host, port=port, log_level="warning", **SOCKETS)
+    with tempfile.TemporaryDirectory() as folder:
+        page = f"{PLACE}/" if browser else None
+        app = make_app(estimator, lambda text: lift_text(text, lifter), in_browser=page)
+        if browser:
+            app = with_site(app, _write_site(model, Path(folder), runtime))
+        click.echo(f"http://{address}:{port} shows poses by {model}; Ctrl-C ends it")
+        if browser:
+            click.echo(f"http://{address}:{port}{PLACE}/ runs the model in the visitor's browser")
+        uvicorn.run(HostGuard(app, host), host=host, port=port, log_level="warning", **SOCKETS)
 
 
 if __name__ == "__main__":

@@ -299,6 +299,33 @@ def test_a_port_that_is_taken_is_told(started: list[dict[str, Any]], error_of: C
     assert started == []
 
 
+def test_it_can_show_the_page_that_runs_in_the_browser(
+    started: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+):
+    from starlette.testclient import TestClient
+
+    def write_site(output: Path, models: list[str], *, runtime: str) -> None:
+        output.mkdir()
+        (output / "index.html").write_text(f"{models} by {runtime}")
+
+    answers = []
+
+    def run(app: Any, **options: Any) -> None:
+        client = TestClient(app, base_url="http://127.0.0.1")
+        answers.extend([client.get("/browser/").text, client.get("/skeleton").json()["in_browser"]])
+
+    monkeypatch.setattr("hourglass.serve.write_site", write_site)
+    monkeypatch.setattr("hourglass.serve.find_runtime", lambda folder: f"what is in {folder}")
+    monkeypatch.setattr("hourglass.serve.browser_models", lambda models, folder: ["small"])
+    monkeypatch.setattr("uvicorn.run", run)
+    port = free_port()
+    words = ["--model", "dots.keras", "--port", str(port), "--browser", "--runtime", "npm"]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    last = result.output.splitlines()[-1]
+    assert last == f"http://127.0.0.1:{port}/browser/ runs the model in the visitor's browser"
+    assert answers == ["['small'] by what is in npm", "/browser/"]
+
+
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, error_of: Callable[..., str]):
     monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
     assert "pip install starlette uvicorn" in error_of(main)

@@ -71,7 +71,12 @@ def find_pose(data: bytes, estimator: PoseEstimator, *, name: str, box: Box | No
     return Found(name, width, height, estimator.poses([picture], [box or whole(picture)]))
 
 
-def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None) -> ASGIApp:
+def make_app(
+    estimator: PoseEstimator,
+    lift: Callable[[str], str] | None = None,
+    *,
+    in_browser: str | None = None,
+) -> ASGIApp:
     """The web application: `GET /`, `GET /skeleton`, and `POST /pose` of a picture's bytes.
 
     Over the WebSocket `/live` come a camera's pictures (`web.live`). With `lift` also
@@ -82,6 +87,7 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
         estimator: The network, which requests run in turn.
         lift: From JSON of people's joints to JSON of them in three dimensions; may refuse with a
             `ValueError`.
+        in_browser: Path of the page that runs in the browser (`web.site`), if it is shown, too.
     """
     from starlette.applications import Starlette
     from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -113,6 +119,7 @@ def make_app(estimator: PoseEstimator, lift: Callable[[str], str] | None = None)
                 "colours": colours,
                 "id_colours": ID_COLOURS,
                 "min_score": MIN_SCORE,
+                "in_browser": in_browser,
             }
         )
 

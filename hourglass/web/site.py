@@ -10,11 +10,17 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hourglass.core.errors import InputError
 from hourglass.inference.detection import WEIGHTS as DETECTOR
 from hourglass.media.drawing import ID_COLOURS, MIN_SCORE
 from hourglass.web.litert_js import copy_runtime
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAGE = Path(__file__).resolve().parent / "browser"
 
@@ -26,6 +32,10 @@ ISOLATION = {
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
 """With these headers browsers let a page use threads."""
+
+
+PLACE = "/browser"
+"""Where a server shows the page."""
 
 
 def write_site(output: Path, models: Sequence[Path], *, runtime: Path, force: bool = False) -> None:
@@ -85,3 +95,34 @@ def require_free(output: Path, *, force: bool) -> None:
         raise InputError(f"--output {output}: exists and is no such page's folder; name another")
     if (output / MANIFEST).is_file() and not force:
         raise InputError(f"--output {output}: exists; replace it with --force, or name another")
+
+
+def with_site(app: ASGIApp, folder: Path) -> ASGIApp:
+    """A web application that also shows such a folder, below `PLACE`, with the headers for threads.
+
+    Args:
+        app: Answers everything else.
+        folder: What `write_site` wrote.
+    """
+    from starlette.applications import Starlette
+    from starlette.responses import RedirectResponse
+    from starlette.routing import Mount, Route
+    from starlette.staticfiles import StaticFiles
+
+    files = StaticFiles(directory=folder, html=True)
+
+    async def isolated(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [
+                    (name.lower().encode(), value.encode()) for name, value in ISOLATION.items()
+                ]
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
+
+        await files(scope, receive, send_with_headers)
+
+    async def redirect(request: Request) -> Response:
+        return RedirectResponse(f"{PLACE}/")
+
+    return Starlette(routes=[Route(PLACE, redirect), Mount(PLACE, isolated), Mount("/", app)])

@@ -18,7 +18,7 @@ import pytest
 
 from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.web.litert_js import find_runtime
-from hourglass.web.site import ISOLATION, PAGE, write_site
+from hourglass.web.site import PAGE, write_site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -88,16 +88,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> Path:
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Static files as `python -m http.server` shows them, and at /threads/ with the two headers."""
-
-    def end_headers(self) -> None:
-        if self.path.startswith("/threads/"):
-            for name, value in ISOLATION.items():
-                self.send_header(name, value)
-        super().end_headers()
-
-    def translate_path(self, path: str) -> str:
-        return super().translate_path(path.removeprefix("/threads"))
+    """Static files as `python -m http.server` shows them."""
 
     def log_message(self, *words: Any) -> None:
         pass
@@ -113,7 +104,7 @@ def address(site: Path) -> Iterator[str]:
     server.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: other files start Playwright themselves
 def browser(camera_file: Path) -> Iterator[Any]:
     """Chromium with a film in the place of its camera, which pages must be allowed to use."""
     if not CHROMIUM or importlib.util.find_spec("playwright") is None:

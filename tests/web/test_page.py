@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from PIL import Image
 from hourglass.core.pose import Pose
 from hourglass.inference.estimator import SHIPPED_LITERT, PoseEstimator
 from hourglass.media.pictures import read_picture
+from hourglass.web.site import PLACE, with_site
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("playwright")
@@ -112,8 +115,8 @@ def opened(browser: Any, address: str) -> Iterator[Page]:
 @pytest.fixture
 def page(opened: Page, address: str) -> Iterator[Page]:
     """The page as it was when it was loaded, but for the picture that it shows."""
-    yield opened
     opened.choose("One")
+    yield opened
     opened.tab.locator("#threshold").fill("0.2")
     opened.tab.context.clear_permissions()
     assert opened.faults == []
@@ -263,10 +266,29 @@ def test_the_knob_changes_the_model_and_its_skeleton(
     page.told("foundry.png: 1 person")
 
 
-def test_it_uses_threads_where_the_headers_let_it(browser: Any, address: str, png: Any):
+@pytest.fixture
+def served(site: Path) -> Iterator[str]:
+    """The page as `hourglass.serve` shows it, with the headers."""
+    import uvicorn
+    from starlette.applications import Starlette
+
+    app = with_site(Starlette(), site)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}{PLACE}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_it_uses_threads_where_it_is_served_with_the_headers(browser: Any, served: str, png: Any):
     context = browser.new_context()
-    threaded = Page(context.new_page(), f"{address}threads/?threads=2")
+    threaded = Page(context.new_page(), f"{served}/?threads=2")
     assert "2 threads" in threaded.tab.inner_text("#runtime")
+    threaded.choose("One")
     threaded.open(png("foundry"))
     threaded.told("foundry.png: 1 person")
     context.close()
@@ -286,6 +308,13 @@ def test_the_picture_is_saved_as_large_as_it_is_with_what_is_shown(
     page.tab.locator("#threshold").fill("1")
     again = page.saved("Save picture", tmp_path)
     np.testing.assert_allclose(np.asarray(Image.open(again).convert("RGB"), int), original, atol=2)
+    page.told("foundry.png")
+    page.tab.evaluate("document.getElementById('told').textContent = ''")
+    page.choose("Heatmap")
+    page.told("foundry.png: 1 person")
+    glowing = np.asarray(Image.open(page.saved("Save picture", tmp_path)).convert("RGB"), int)
+    assert (glowing.sum(axis=-1) > original.sum(axis=-1) + 30).mean() > 0.002
+    page.tab.get_by_label("Heatmap").uncheck(force=True)
 
 
 def test_keys_and_screen_readers_reach_everything(page: Page, png: Callable[[str], Path]):

@@ -15,6 +15,7 @@ from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.media.drawing import MIN_SCORE
 from hourglass.web import litert_js
 from hourglass.web.litert_js import FLAVOURS, HELPER, PACKAGE, VERSION, find_runtime
+from hourglass.web.site import ISOLATION, with_site
 
 
 @pytest.fixture
@@ -129,6 +130,30 @@ def test_a_model_of_ones_own_is_made_small_on_the_way(
     model = output / "models" / "micro.tflite"
     assert load_runtime(model).config.network.input_size == 32
     assert b"FP16" in model.read_bytes() or model.stat().st_size < micro_file.stat().st_size
+
+
+# Serving it.
+
+
+def test_a_server_shows_it_beside_its_own_page(tmp_path: Path):
+    pytest.importorskip("starlette")
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+    from starlette.testclient import TestClient
+
+    (tmp_path / "index.html").write_text("the page")
+    (tmp_path / "worker.js").write_text("the worker")
+    own = Starlette(routes=[Route("/", lambda request: PlainTextResponse("own"))])
+    client = TestClient(with_site(own, tmp_path))
+    for path, text in (("/browser", "the page"), ("/browser/worker.js", "the worker")):
+        answer = client.get(path)
+        assert answer.text == text
+        assert {name: answer.headers[name] for name in ISOLATION} == ISOLATION
+    assert client.get("/browser/../secret").status_code == 404
+    answer = client.get("/")
+    assert answer.text == "own"
+    assert not set(answer.headers) & {name.lower() for name in ISOLATION}
 
 
 # Fetching the runtime.

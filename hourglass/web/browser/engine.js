@@ -40,7 +40,7 @@ export class Engine {
 
   /**
    * Looks at an ImageData, whose bytes are taken away: {people, ms}.
-   * @param options {several, time (s, null of a picture), flipTest, heatmaps}
+   * @param options {several, time (s, null of a picture), live, flipTest, heatmaps}
    */
   look(picture, options) {
     const { width, height } = picture, pixels = picture.data.buffer;

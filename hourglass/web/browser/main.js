@@ -99,8 +99,13 @@ function letSave(may) {
 async function lookAtFrame(time) {
   const { frame } = state, context = frame.getContext("2d", { willReadFrequently: true });
   const picture = context.getImageData(0, 0, frame.width, frame.height);
-  const options = { several: several(), time, flipTest: checked("flip"), heatmaps: checked("heatmap") };
-  return state.engine.look(picture, options);
+  return state.engine.look(picture, {
+    several: several(),
+    time,
+    live: state.source.kind === "camera",
+    flipTest: checked("flip"),
+    heatmaps: checked("heatmap"),
+  });
 }
 
 /** Looks once more at what is there: a picture, or a film that stands still. */
@@ -121,6 +126,7 @@ async function lookAgain() {
     show();
     letSave(true);
     tell(`${source.name}: ${peopleText(people.length)}${scoreText(people)}`);
+    if (!people.length) tell(`${source.name}: no people. If one person fills it, choose One.`);
   } catch (error) {
     if (turn === state.turn) tellFault(error);
   }
@@ -186,8 +192,22 @@ async function open(source) {
     return;
   }
   tell(`${source.name}: looking …`);
+  attend(source);
   follow(source, turn).catch((error) => {
     if (turn === state.turn) tellFault(error);
+  });
+}
+
+/** Notes what happens to a film or camera between frames. */
+function attend(source) {
+  if (source.kind === "film") {
+    for (const event of ["play", "pause", "ended"]) source.video.addEventListener(event, showPlace);
+    return;
+  }
+  source.video.srcObject.getVideoTracks()[0].addEventListener("ended", () => {
+    if (state.source !== source) return;
+    close();
+    tell("the camera has gone: it was taken away, or another program took it", true);
   });
 }
 
@@ -223,6 +243,7 @@ const clockText = (seconds) =>
   `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 function showPlace() {
+  if (state.source?.kind !== "film") return;
   const { video } = state.source;
   element("seek").max = Number.isFinite(video.duration) ? video.duration : 1;
   element("seek").value = video.currentTime;

@@ -103,16 +103,17 @@ async function inPicture(picture, several, options) {
 
 /** The people of a film's or camera's frame, with ids. */
 async function inFrame(picture, several, time, options) {
-  const { Follower, SMALL_SIDE, Tracker, whole } = await modules;
+  const { Follower, SMALL_SIDE, sideFor, Tracker, whole } = await modules;
+  const side = options.live ? SMALL_SIDE : sideFor(picture); // people at a camera are large
   if (!several) {
     follower ??= new Follower();
-    const box = follower.expected(time) ?? (await detected(picture, SMALL_SIDE))[0] ?? whole(picture);
+    const box = follower.expected(time) ?? (await detected(picture, side))[0] ?? whole(picture);
     const [pose] = await estimator.poses.poses(picture, [box], options);
     return [follower.update(pose, time)];
   }
   tracker ??= new Tracker();
   if (tracker.needsDetection(time, detectorSeconds)) {
-    tracker.detect(await detected(picture, SMALL_SIDE), time);
+    tracker.detect(await detected(picture, side), time);
   }
   const poses = await estimator.poses.poses(picture, tracker.expected(time), options);
   return tracker.update(poses, time, picture);
