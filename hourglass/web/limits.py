@@ -5,6 +5,7 @@ Both are ASGI applications around another one, so that they hold for every route
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import threading
@@ -103,12 +104,15 @@ class UploadGate:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        from starlette.requests import ClientDisconnect
+
         if not self._places.acquire(blocking=False):
             told = "too many pictures are being looked at: ask again in a moment"
             await _refuse(scope, receive, send, BUSY, told, {"Retry-After": str(RETRY_AFTER)})
             return
         try:
-            await self._app(scope, receive, send)
+            with contextlib.suppress(ClientDisconnect):  # nobody is left to be answered
+                await self._app(scope, receive, send)
         finally:
             self._places.release()
 

@@ -106,3 +106,14 @@ def test_a_place_is_free_again_after_a_failure():
     for _ in range(3):
         with pytest.raises(OSError, match="gone"):
             sent(gate, {"type": "http", "headers": []})
+
+
+def test_who_goes_away_in_the_midst_of_an_upload_is_no_fault():
+    from starlette.requests import ClientDisconnect
+
+    async def leaving(scope: Any, receive: Any, send: Any) -> None:
+        raise ClientDisconnect
+
+    gate = UploadGate(leaving, 1)
+    for _ in range(3):
+        assert sent(gate, {"type": "http", "headers": []}) == []
