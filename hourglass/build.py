@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hourglass.console import PATH, command, going_on
+from hourglass.console import PLACE, command, going_on
 from hourglass.core.skeleton import SKELETONS
 from hourglass.data.building.build import build
 from hourglass.data.building.regions import REACH
@@ -21,7 +21,7 @@ from hourglass.data.readers.labels import FORMATS
 @click.command()
 @click.option(
     "--annotations",
-    type=PATH,
+    type=PLACE,
     default=Path("data/mpii/annotations"),
     show_default=True,
     help="Labels: a folder of train.json and validation.json (or valid.json), or a file or folder "
@@ -29,7 +29,7 @@ from hourglass.data.readers.labels import FORMATS
 )
 @click.option(
     "--images",
-    type=PATH,
+    type=PLACE,
     help="Folder of the pictures. [default: beside the labels, as data/mpii/images]",
 )
 @click.option("--format", type=click.Choice(FORMATS), default="auto", show_default=True)
@@ -45,7 +45,7 @@ from hourglass.data.readers.labels import FORMATS
 )
 @click.option(
     "--output",
-    type=PATH,
+    type=PLACE,
     default=Path("tfrecords"),
     show_default=True,
     help="Folder of the shards.",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from hourglass.console import command, model_option, quiet_stderr
+from hourglass.console import PLACE, command, model_option, quiet_stderr
 from hourglass.core.calibration import FLIP_TEST
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place, Url
 from hourglass.inference.estimator import SHIPPED, default_model
 from hourglass.modelfiles.metadata import SUFFIX
 from hourglass.modelfiles.runtimes import load_runtime
@@ -26,14 +25,14 @@ from hourglass.scoring.evaluation import evaluate
 @model_option
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PLACE,
     help="File to write. [default: the model file itself, unless it is the shipped one]",
 )
 @click.option(
     "--compact", is_flag=True, help="Keep 11 significant bits of the weights, and compress."
 )
 @command
-def main(data: str, model: Path | None, output: Path | None, compact: bool) -> None:
+def main(data: str, model: Place | None, output: Place | None, compact: bool) -> None:
     """Stores in a model file what its heatmaps' peaks mean.
 
     From then on a keypoint's score is the share of keypoints so scored that are right: of MPII's
@@ -49,7 +48,7 @@ def main(data: str, model: Path | None, output: Path | None, compact: bool) -> N
     target = output or model
     if target.suffix != SUFFIX:
         raise InputError(f"--output {target}: a model file's name must end in {SUFFIX}")
-    if not target.parent.is_dir():
+    if not isinstance(target, Url) and not target.parent.is_dir():
         raise InputError(f"--output {target}: there is no folder {target.parent}")
     with quiet_stderr():
         runtime = load_runtime(model)

@@ -16,14 +16,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from loguru import logger
 
+from hourglass.core.copies import by_url
 from hourglass.core.errors import InputError
 from hourglass.core.progress import write_line
+from hourglass.core.storage import Place, is_url, place, redacted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -33,17 +34,39 @@ LONGEST_FAULT = 300
 MOST_TOLD = 20
 """Failures told one by one; of more, their number."""
 
-PATH = click.Path(path_type=Path)
+
+class _PathType(click.ParamType):
+    """A path on this machine or, where allowed, a URL."""
+
+    name = "path"
+
+    def __init__(self, *, urls: bool) -> None:
+        self._urls = urls
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Place:
+        if not isinstance(value, str):
+            return value
+        try:
+            if is_url(value) and not self._urls:
+                raise InputError(f"{redacted(value)}: must be a path on this machine")
+            return place(value)
+        except InputError as error:
+            raise click.BadParameter(str(error), ctx, param) from error
+
+
+PATH = _PathType(urls=False)
+PLACE = _PathType(urls=True)
+"""A path, or a URL such as s3://BUCKET/NAME: docs/SCALING.md."""
 
 model_option = click.option(
     "--model",
-    type=PATH,
+    type=PLACE,
     help="Model file. [default: the newest models/*/best.keras, or the one that is shipped]",
 )
 models_option = click.option(
     "--model",
     "models",
-    type=PATH,
+    type=PLACE,
     multiple=True,
     help="Model file; of a page, each that it offers. [default: as of the other commands]",
 )
@@ -69,8 +92,8 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 table_options = _together(
-    click.option("--json", type=PATH, help="File to write all joints to."),
-    click.option("--csv", type=PATH, help="The same as a table."),
+    click.option("--json", type=PLACE, help="File to write all joints to."),
+    click.option("--csv", type=PLACE, help="The same as a table."),
 )
 
 where_options = _together(
@@ -84,7 +107,7 @@ where_options = _together(
         help="A person's box, px; several for several people. [default: the whole picture]",
     ),
     click.option(
-        "--boxes", "boxes_file", type=PATH, help="JSON or CSV file of each picture's boxes."
+        "--boxes", "boxes_file", type=PLACE, help="JSON or CSV file of each picture's boxes."
     ),
     click.option("--detect", is_flag=True, help="Find the people in each picture."),
 )
@@ -146,7 +169,8 @@ def command(function: Command) -> Command:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         logger.configure(
-            handlers=[{"sink": write_line, "format": "{time:HH:mm:ss} {level} {message}"}]
+            handlers=[{"sink": write_line, "format": "{time:HH:mm:ss} {level} {message}"}],
+            patcher=_show,
         )
         try:
             with _sigterm_as_ctrl_c():
@@ -155,8 +179,8 @@ def command(function: Command) -> Command:
             raise  # click's own words, and a reader that has had enough, which click takes quietly
         except Exception as error:
             if debug:
-                click.echo(_traceback_of(error), err=True)
-            raise click.ClickException(_line_of(error)) from error
+                click.echo(_shown(_traceback_of(error)), err=True)
+            raise click.ClickException(_shown(_line_of(error))) from error
 
     return debug_option(wrapped)  # type: ignore[return-value]
 
@@ -185,12 +209,21 @@ def _write_fault(error: Exception) -> str:
     )
     file, path = tempfile.mkstemp(prefix="hourglass-", suffix=".log")
     with open(file, "w", encoding="utf-8", errors="backslashreplace") as log:
-        log.write(about + _traceback_of(error))
+        log.write(redacted(about + _traceback_of(error)))
     return path
 
 
 def _traceback_of(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
+
+
+def _show(record: Any) -> None:
+    record["message"] = _shown(record["message"])
+
+
+def _shown(text: str) -> str:
+    """A text for the screen: without secrets, and with the URLs of what was copied from there."""
+    return redacted(by_url(text))
 
 
 def fail_with(failures: Sequence[str]) -> None:
@@ -199,7 +232,7 @@ def fail_with(failures: Sequence[str]) -> None:
         left = len(failures) - MOST_TOLD
         first = [" ".join(one.split()) for one in failures[:MOST_TOLD]]  # names may have lines
         told = [*first, *([f"and {left} more"] if left > 0 else [])]
-        raise click.ClickException("\n".join(told))
+        raise click.ClickException(_shown("\n".join(told)))
 
 
 @contextlib.contextmanager

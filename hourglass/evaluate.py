@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
-from hourglass.console import PATH, command, model_option, quiet_stderr
+from hourglass.console import PLACE, command, model_option, quiet_stderr
 from hourglass.core.files import write_file
+from hourglass.core.storage import Place
 from hourglass.inference.estimator import default_model
 from hourglass.modelfiles.runtimes import load_runtime
 from hourglass.scoring.evaluation import evaluate
@@ -31,21 +31,21 @@ from hourglass.scoring.tables import format_people, format_table, to_dict
     help="Look for people with the detector, instead of where the labels are; in shards of whole "
     "pictures.",
 )
-@click.option("--json", "json_file", type=PATH, help="File to write all numbers to.")
+@click.option("--json", "json_file", type=PLACE, help="File to write all numbers to.")
 @click.option(
     "--report",
-    type=PATH,
+    type=PLACE,
     metavar="DIR",
     help="Folder to write a page to: curves, kinds of error, best and worst people, reliability.",
 )
 @command
 def main(
     data: str,
-    model: Path | None,
+    model: Place | None,
     flip_test: bool,
     detect: bool,
-    json_file: Path | None,
-    report: Path | None,
+    json_file: Place | None,
+    report: Place | None,
 ) -> None:
     """Prints how many labelled joints a model finds, percent, and AP and AR by COCO's protocol.
 

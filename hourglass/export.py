@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 from loguru import logger
 
-from hourglass.console import PATH, command, models_option, quiet_stderr
+from hourglass.console import PATH, PLACE, command, models_option, quiet_stderr
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place
+from hourglass.exporting import choices
 from hourglass.exporting.browser import browser_models
-from hourglass.exporting.choices import ENDINGS, LITERT, QUANTIZATIONS, WEB, Choices, default_output
 from hourglass.exporting.operators import describe_operators, read_operators
 from hourglass.inference.estimator import default_model
 from hourglass.lifting.model_file import SUFFIX as LIFTER_SUFFIX
@@ -21,35 +23,37 @@ from hourglass.web.site import require_free as require_page_free
 from hourglass.web.site import write_site
 
 
-def _echo_operators(output: Path, kind: str) -> None:
+def _echo_operators(output: Place, kind: str) -> None:
     """Says of a LiteRT file whether the accelerators of phones take its operators."""
-    if kind == LITERT:
-        click.echo(describe_operators(read_operators(output)))
+    if kind == choices.LITERT:
+        click.echo(describe_operators(read_operators(local_copy(output))))
 
 
 def _export_lifter(
-    model: Path, kind: str, *, output: Path | None, quantize: str | None, force: bool
+    model: Place, kind: str, *, output: Place | None, quantize: str | None, force: bool
 ) -> None:
     with quiet_stderr():
         from hourglass.lifting import exporting
 
-        output = output or exporting.default_output(model, kind)
-        exporting.export_lifter(model, output, kind, quantize=quantize, force=force)
-        parity = exporting.compare(model, output)
+        output = choices.on_this_machine(output or exporting.default_output(model, kind))
+        copy = local_copy(model)
+        exporting.export_lifter(copy, output, kind, quantize=quantize, force=force)
+        parity = exporting.compare(copy, output)
     click.echo(exporting.format_parity(parity))
     _echo_operators(output, kind)
     click.echo(f"export of {model} in {output}")
 
 
 def _export_page(
-    models: tuple[Path, ...], output: Path | None, runtime: Path | None, *, force: bool
+    models: tuple[Place, ...], output: Place | None, runtime: Path | None, *, force: bool
 ) -> None:
     if output is None:
-        raise InputError(f"--format {WEB} writes a folder: name it by --output")
+        raise InputError(f"--format {choices.WEB} writes a folder: name it by --output")
+    output = choices.on_this_machine(output)
     require_page_free(output, force=force)
     npm_folder = find_runtime(runtime)
     with quiet_stderr(), tempfile.TemporaryDirectory() as made:
-        files = browser_models(models or (default_model(),), Path(made))
+        files = browser_models([*map(local_copy, models)] or [default_model()], Path(made))
         write_site(output, files, runtime=npm_folder, force=force)
     names = ", ".join(file.stem for file in files)
     click.echo(f"page with {names} in {output}; python -m http.server -d {output} shows it")
@@ -60,7 +64,7 @@ def _export_page(
 @click.option(
     "--format",
     "kind",
-    type=click.Choice([*ENDINGS, WEB]),
+    type=click.Choice([*choices.ENDINGS, choices.WEB]),
     required=True,
     help="What runs the export; web: a page that runs the model in the visitor's browser.",
 )
@@ -76,14 +80,14 @@ def _export_page(
 )
 @click.option(
     "--quantize",
-    type=click.Choice(QUANTIZATIONS),
+    type=click.Choice(choices.QUANTIZATIONS),
     help="litert: weights in float16, or all layers in int8. [default: float32]",
 )
 @click.option("--calibrate", metavar="GLOB", help="int8: training shards to measure ranges on.")
 @click.option("--data", metavar="GLOB", help="Validation shards to score both files on.")
 @click.option(
     "--output",
-    type=PATH,
+    type=PLACE,
     help="File or, for saved-model, folder to write. [default: beside a model of your own]",
 )
 @click.option(
@@ -92,14 +96,14 @@ def _export_page(
 @click.option("--force", is_flag=True, help="Replace the output if it exists.")
 @command
 def main(
-    models: tuple[Path, ...],
+    models: tuple[Place, ...],
     kind: str,
     outputs: str,
     batch: int | None,
     quantize: str | None,
     calibrate: str | None,
     data: str | None,
-    output: Path | None,
+    output: Place | None,
     runtime: Path | None,
     force: bool,
 ) -> None:
@@ -109,16 +113,12 @@ def main(
     calibration of its scores and the names of its joints. A lifting network (.npz) becomes LiteRT
     or ONNX: from 2D joints (B, 16, 3) to joints in space, metres.
     """
-    if kind == WEB:
-        if batch or quantize or calibrate or data or outputs != HEATMAPS:
-            raise InputError(
-                f"--format {WEB} has no --outputs, --batch, --quantize, --calibrate or --data; "
-                "export a LiteRT file with them, and give that as --model"
-            )
+    if kind == choices.WEB:
+        choices.refuse_of_page(batch, quantize, calibrate, data, outputs != HEATMAPS)
         _export_page(models, output, runtime, force=force)
         return
     if runtime or len(models) > 1:
-        raise InputError(f"--runtime and several --model are for --format {WEB} only, got {kind}")
+        raise InputError(f"--runtime and several --model are for --format web only, got {kind}")
     model = models[0] if models else default_model()
     if model.suffix == LIFTER_SUFFIX:
         if batch or calibrate or data or outputs != HEATMAPS:
@@ -132,18 +132,18 @@ def main(
         from hourglass.exporting.parity import compare, format_parity
         from hourglass.modelfiles.keras_file import read_config
 
-        choices = Choices(kind, outputs, batch, quantize, calibrate)
-        output = output or default_output(model, kind)
+        chosen = choices.Choices(kind, outputs, batch, quantize, calibrate)
+        output, copy = output or choices.default_output(model, kind), local_copy(model)
         if data:
             # Before the export is written.
-            require_joints(read_config(model), data, option="--data")
-        export_model(model, output, choices, force=force)
+            require_joints(read_config(copy), data, option="--data")
+        export_model(copy, output, chosen, force=force)
     logger.info(f"{output} written, now it runs beside {model}")
     with quiet_stderr():
-        parity = compare(model, output, data=data)
+        parity = compare(copy, output, data=data)
     click.echo(format_parity(parity))
     _echo_operators(output, kind)
-    click.echo(f"{choices.outputs} export of {model} in {output}")
+    click.echo(f"{chosen.outputs} export of {model} in {output}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from hourglass.console import (
 from hourglass.core.boxes import read_boxes
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
+from hourglass.core.storage import Place
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.locating import locator
 from hourglass.lifting.estimator import MIN_SCORE, SHIPPED, Lifter
@@ -72,7 +73,7 @@ def main(
     force: bool,
     no_drawing: bool,
     boxes: tuple[Box, ...],
-    boxes_file: Path | None,
+    boxes_file: Place | None,
     detect: bool,
     min_score: float,
     flip_test: bool,

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hourglass.console import (
-    PATH,
+    PLACE,
     command,
     fail_with,
     film_options,
@@ -23,6 +23,7 @@ from hourglass.console import (
 from hourglass.core.boxes import read_boxes
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
+from hourglass.core.storage import Place
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.locating import locator
 from hourglass.inference.look import DRAWINGS, NOTHING, Look
@@ -40,15 +41,15 @@ from hourglass.media.targets import drawing_targets, make_folders
 @model_option
 @click.option(
     "--output",
-    type=PATH,
+    type=PLACE,
     default=Path("predictions"),
     show_default=True,
     help="Folder of what is drawn; of a film, the film file if it is called like one.",
 )
 @force_option
 @table_options
-@click.option("--coco", type=PATH, help="As COCO's keypoint results.")
-@click.option("--openpose", type=PATH, help="Folder: as OpenPose's files.")
+@click.option("--coco", type=PLACE, help="As COCO's keypoint results.")
+@click.option("--openpose", type=PLACE, help="Folder: as OpenPose's files.")
 @where_options
 @click.option(
     "--min-score",
@@ -73,11 +74,11 @@ from hourglass.media.targets import drawing_targets, make_folders
 def main(
     inputs: tuple[str, ...],
     recursive: bool,
-    model: Path | None,
-    output: Path,
+    model: Place | None,
+    output: Place,
     force: bool,
     boxes: tuple[Box, ...],
-    boxes_file: Path | None,
+    boxes_file: Place | None,
     detect: bool,
     min_score: float,
     parts: tuple[str, ...],
@@ -85,7 +86,7 @@ def main(
     every: int,
     smooth: bool,
     show: bool,
-    **files: Path | None,
+    **files: Place | None,
 ) -> None:
     """Finds people's joints in pictures and films, and draws them.
 

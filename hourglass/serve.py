@@ -13,7 +13,9 @@ from typing import Any
 import click
 
 from hourglass.console import PATH, command, flip_test_option, model_option, quiet_stderr
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place
 from hourglass.exporting.browser import browser_models
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.lifting.estimator import Lifter
@@ -76,7 +78,7 @@ def _write_site(model: Path, folder: Path, runtime: Path | None) -> Path:
 )
 @command
 def main(
-    model: Path | None,
+    model: Place | None,
     flip_test: bool,
     host: str,
     port: int,
@@ -95,7 +97,7 @@ def main(
         page = f"{PLACE}/" if browser else None
         app = make_app(estimator, lambda text: lift_text(text, lifter), in_browser=page)
         if browser:
-            app = with_site(app, _write_site(model, Path(folder), runtime))
+            app = with_site(app, _write_site(local_copy(model), Path(folder), runtime))
         click.echo(f"http://{address}:{port} shows poses by {model}; Ctrl-C ends it")
         if browser:
             click.echo(f"http://{address}:{port}{PLACE}/ runs the model in the visitor's browser")

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from hourglass.console import PATH, command, going_on, quiet_stderr
+from hourglass.console import PLACE, command, going_on, quiet_stderr
 from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES, SECTIONS
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choices
 
 
@@ -31,27 +32,27 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
 @click.option("--resume", is_flag=True, help="Go on with the run, with its own choices.")
 @click.option(
     "--models",
-    type=PATH,
+    type=PLACE,
     default=Path("models"),
     show_default=True,
     help="Folder of all runs.",
 )
 @click.option(
     "--logs",
-    type=PATH,
+    type=PLACE,
     default=Path("logs"),
     show_default=True,
     help="Folder of TensorBoard logs.",
 )
 @click.option(
     "--weights",
-    type=PATH,
+    type=PLACE,
     help="Model file to start from, of the same preset, whose crops may have another size; of "
     "another network with the same encoder, the encoder is taken.",
 )
 @click.option(
     "--teacher",
-    type=PATH,
+    type=PLACE,
     help="Model file whose heatmaps are learnt from besides the labels (distillation).",
 )
 @click.option("--input-size", type=int, help="Side of the crops, px. [default: the preset's]")
@@ -95,10 +96,10 @@ def main(
     name: str | None,
     run: str | None,
     resume: bool,
-    models: Path,
-    logs: Path,
-    weights: Path | None,
-    teacher: Path | None,
+    models: Place,
+    logs: Place,
+    weights: Place | None,
+    teacher: Place | None,
     settings: tuple[str, ...],
     summary: bool,
     **options: Any,

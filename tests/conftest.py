@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from hourglass.core.calibration import PLAIN, Calibration
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MPII
+from hourglass.core.storage import Url
 from hourglass.data.records import frame, to_example
 from hourglass.data.shards import shard_name
 
@@ -69,6 +72,58 @@ def make_person() -> Callable[..., Person]:
         return Person(**{**fields, **changes})
 
     return make
+
+
+# Files at URLs.
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 server on this machine, with an empty bucket `bucket`."""
+    server_of = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    pytest.importorskip("s3fs", reason="s3fs is not installed")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def url_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of this test's copies of files at URLs."""
+    monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, url_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Url]:
+    """An empty folder on the S3 server."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "not-so-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3_endpoint,
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdirs("bucket", exist_ok=True)
+    yield Url(f"s3://bucket/{uuid.uuid4().hex}")
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def memory(url_cache: Path) -> Url:
+    """An empty folder in fsspec's memory."""
+    return Url(f"memory://bucket/{uuid.uuid4().hex}")
+
+
+@pytest.fixture(params=["memory", "s3"])
+def elsewhere(request: pytest.FixtureRequest) -> Url:
+    """An empty folder at a URL, of each kind that needs no network."""
+    return request.getfixturevalue(request.param)
 
 
 # Pictures of coloured dots, in which a runtime without a network finds every joint.

@@ -40,9 +40,11 @@ WINGS = {
         below=(),
         rooms=(
             "errors",
+            "storage",
             "files",
             "processor",
             "progress",
+            "copies",
             "skeleton",
             "pose",
             "person",
@@ -153,6 +155,7 @@ WINGS = {
             "hooks",
             "distillation",
             "callbacks",
+            "folders",
             "run",
         ),
     ),
@@ -202,7 +205,7 @@ LONGEST_DOOR = 150
 """Lines."""
 
 PACKAGES: dict[str, frozenset[str]] = {
-    "core": frozenset({"numpy", "cv2", "scipy", "tqdm", "loguru"}),
+    "core": frozenset({"numpy", "cv2", "scipy", "tqdm", "loguru", "fsspec", "filelock"}),
     "networks": frozenset({"numpy", "keras"}),
 }
 """What the lowest wings may import from outside, beyond the standard library."""

@@ -16,6 +16,7 @@ from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.pose import Box
 from hourglass.core.progress import Progress
+from hourglass.core.storage import Place
 from hourglass.inference.detection import PeopleDetector
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.teaching import label_pictures
@@ -68,13 +69,14 @@ def main(
     `python -m hourglass.build` makes shards of what is written; the labels count the less there,
     the less the views agreed.
     """
-    paths = find_inputs([str(images)], recursive=recursive).pictures
+    found_there = find_inputs([str(images)], recursive=recursive).pictures
+    paths = [path for path in found_there if isinstance(path, Path)]
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model)
     detector = PeopleDetector()
 
-    def locate(picture: np.ndarray, path: Path | None) -> list[Box]:
+    def locate(picture: np.ndarray, path: Place | None) -> list[Box]:
         return detector(picture)
 
     found, failures, empty = [], [], 0

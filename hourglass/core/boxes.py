@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hourglass.core.errors import InputError
 from hourglass.core.geometry import box_to_crop
 from hourglass.core.pose import Box
+from hourglass.core.storage import Place
 
 LINES = ".jsonl"
 """The ending of a JSON file that has an object a line."""
@@ -38,7 +38,7 @@ class Boxes:
     def __init__(self, by_image: dict[str, list[Box]]) -> None:
         self._by_image = by_image
 
-    def of(self, image: Path) -> list[Box]:
+    def of(self, image: Place) -> list[Box]:
         """The boxes of a picture, by its path as given or else by its name; [] if it has none."""
         for key in (str(image), image.as_posix(), image.name):
             if key in self._by_image:
@@ -46,7 +46,7 @@ class Boxes:
         return []
 
 
-def read_boxes(path: Path) -> Boxes:
+def read_boxes(path: Place) -> Boxes:
     """Boxes from a JSON, JSON-lines or CSV file; what `predict --json` writes is such a file, too.
 
     Raises:
@@ -59,14 +59,14 @@ def read_boxes(path: Path) -> Boxes:
     read = {".csv": _csv_rows, LINES: _line_rows}.get(path.suffix.lower(), _json_rows)
     rows = read(text, path)
     by_image: dict[str, list[Box]] = {}
-    for place, image, values in rows:
+    for where, image, values in rows:
         if not isinstance(image, str):
-            raise InputError(f"{path}: {place}: image must be a name; allowed: {ALLOWED}")
-        by_image.setdefault(image, []).append(_box(values, where=f"{path}: {place}"))
+            raise InputError(f"{path}: {where}: image must be a name; allowed: {ALLOWED}")
+        by_image.setdefault(image, []).append(_box(values, where=f"{path}: {where}"))
     return Boxes(by_image)
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
+def _csv_rows(text: str, path: Place) -> Iterator[tuple[str, str, Any]]:
     reader = csv.DictReader(text.splitlines())
     try:
         missing = set(COLUMNS) - set(reader.fieldnames or ())
@@ -78,7 +78,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
         raise InputError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
 
 
-def _json_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
+def _json_rows(text: str, path: Place) -> Iterator[tuple[str, str, Any]]:
     try:
         content = json.loads(text)
         if isinstance(content, dict):
@@ -92,7 +92,7 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
         raise InputError(f"{path}: not a file of boxes ({error}); allowed: {ALLOWED}") from error
 
 
-def _line_rows(text: str, path: Path) -> Iterator[tuple[str, str, Any]]:
+def _line_rows(text: str, path: Place) -> Iterator[tuple[str, str, Any]]:
     # Not `splitlines`, which also ends lines where JSON does not.
     for number, line in enumerate(text.split("\n"), start=1):
         try:

@@ -1,16 +1,19 @@
-"""Files that appear under their names only when they are whole.
+"""Files that appear under their names only when they are whole, on this machine or at a URL.
 
-No other room of `core` touches a disk.
+No other room of `core` but `copies` touches a disk.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place, Url
 
 TEMPORARY = ".partial"
 """How names end under which files are written aside."""
@@ -18,14 +21,24 @@ TEMPORARY = ".partial"
 WRITE_SIZE = 2**18
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives the body a name beside `path` to write to; what is there becomes `path` in one step.
+def aside(path: Place) -> Path:
+    """The name under which a file is written until it is whole; it ends like `path`'s own.
 
-    The name ends like `path`'s own, and is the same each time, so that what a killed program left
-    goes with the next writing. If the body fails, `path` stays as it was.
+    It is beside `path`, and the same each time, so that what a killed program left goes with the
+    next writing. For a URL it is one of this machine's temporary files.
     """
-    temporary = path.with_name(f".{path.name}")
+    if isinstance(path, Url):
+        return Path(tempfile.gettempdir()) / f"{uuid.uuid4().hex}_{path.name}"
+    return path.with_name(f".{path.name}")
+
+
+@contextlib.contextmanager
+def replacing(path: Place) -> Iterator[Path]:
+    """Gives the body a name, `aside`, to write to; what is there becomes `path` in one step.
+
+    If the body fails, `path` stays as it was.
+    """
+    temporary = aside(path)
     try:
         yield temporary
         publish(temporary, path)
@@ -33,19 +46,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def keeps_its_place(path: Path) -> bool:
+def keeps_its_place(path: Place) -> bool:
     """Whether a file must not be replaced: a pipe, a terminal, or a link, such as /dev/stdout."""
+    if isinstance(path, Url):
+        return False
     return path.is_symlink() or (path.exists() and not path.is_file())
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Place, text: str) -> None:
     """Writes a text file whole or not at all; into what `keeps_its_place`, as it comes.
 
     Raises:
         ValueError: If it cannot be written; names the file.
     """
     try:
-        if keeps_its_place(path):
+        if isinstance(path, Path) and keeps_its_place(path):
             path.write_text(text, encoding="utf-8")
             return
         with replacing(path) as temporary:
@@ -54,7 +69,7 @@ def write_file(path: Path, text: str) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Place) -> str:
     """A text file, with or without a byte-order mark.
 
     Raises:
@@ -68,13 +83,14 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: not text in UTF-8 ({error})") from error
 
 
-def write_aside(path: Path, chunks: Iterable[bytes]) -> Path:
+def write_aside(path: Place, chunks: Iterable[bytes]) -> Path:
     """Writes what is to become `path` under a name of this process's own, and returns that.
 
     Nothing is left if it fails. To `publish` it is the caller's work: waiting for the disk can be
     shared out.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    own = f"{path.name}.{os.getpid()}{TEMPORARY}"
+    temporary = aside(path) if isinstance(path, Url) else path.with_name(own)
     try:
         with temporary.open("wb", buffering=WRITE_SIZE) as file:
             for chunk in chunks:
@@ -85,8 +101,29 @@ def write_aside(path: Path, chunks: Iterable[bytes]) -> Path:
     return temporary
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Gives a whole file its name once it is on the disk."""
+def upload(written: Path, url: Url, *, last: str | None = None) -> None:
+    """Uploads a file, or a folder with all that is in it.
+
+    Args:
+        written: The file or folder.
+        url: What it becomes there.
+        last: The file of the folder that goes up last: who sees it finds the others.
+    """
+    files = [path for path in written.rglob("*") if path.is_file()] if written.is_dir() else []
+    for path in sorted(files, key=lambda path: (path.name == last, path)):
+        (url / path.relative_to(written)).upload(path)
+    if not files:
+        url.upload(written)
+
+
+def publish(temporary: Path, path: Place) -> None:
+    """Gives a whole file its name once it is on the disk, or all of it is at the URL."""
+    if isinstance(path, Url):
+        try:
+            path.upload(temporary)
+        finally:
+            temporary.unlink()
+        return
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)

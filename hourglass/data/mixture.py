@@ -15,12 +15,15 @@ import numpy as np
 
 from hourglass.core.errors import InputError
 
+URL_START = "://"
+"""A colon that begins no share."""
+
 Pattern = str | Sequence[str] | Mapping[str, float]
 """One glob of shards, several, or several with the share of each."""
 
 
 def parse_folders(text: str) -> dict[str, float | None]:
-    """Folders and their shares, from `A`, `A,B` or `A:0.6,B:0.4`.
+    """Folders, or URLs, and their shares, from `A`, `A,B` or `A:0.6,B:0.4`.
 
     A text that is a folder's name, whatever is in it, means that folder.
 
@@ -31,9 +34,9 @@ def parse_folders(text: str) -> dict[str, float | None]:
         return {text: None}
     folders: dict[str, float | None] = {}
     for part in text.split(","):
-        folder, colon, share = (
-            part.strip().rpartition(":") if ":" in part else (part.strip(), "", "")
-        )
+        start = part.find(URL_START) + len(URL_START) if URL_START in part else 0
+        folder, colon, share = part[start:].rpartition(":")
+        folder = (part[:start] + (folder if colon else share)).strip()
         if not folder:
             raise InputError(f"--data {text!r}: a folder's name is missing")
         folder = folder.rstrip("/") or folder

@@ -7,6 +7,7 @@ pictures; their content is `hourglass.data.records`', their use `hourglass.data.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import glob
 import json
 import os
@@ -20,8 +21,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from hourglass.core.copies import local_copies
 from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
+from hourglass.core.storage import Url, is_url, place
 from hourglass.data.records import Record, masked_checksum, read_example
 from hourglass.media.pictures import decode_picture
 
@@ -45,22 +48,45 @@ def find_shards(pattern: str | Iterable[str]) -> list[str]:
     """The shards that a glob pattern matches, in order; of several patterns, one after the other.
 
     Args:
-        pattern: Such as `tfrecords/validation*`; files that are not shards are passed over.
+        pattern: Such as `tfrecords/validation*`; files that are not shards are passed over. Shards
+            at a URL, whose `*` stand in its last part, are copied to this machine.
 
     Raises:
-        ValueError: If none matches, some of a set are missing, or one is not as long as when it was
-            built.
+        ValueError: If none matches, some of a set are missing, one is not as long as when it was
+            built, or copies have no room.
+        OSError: If shards at a URL cannot be fetched.
     """
     if not isinstance(pattern, str):
         return [path for one in pattern for path in find_shards(one)]
-    paths = sorted(path for path in glob.glob(pattern) if path.endswith(SUFFIX))
+    where = place(pattern) if is_url(pattern) else None
+    if isinstance(where, Url):
+        return _copied(where)
+    paths = sorted(path for path in glob.glob(str(where or pattern)) if path.endswith(SUFFIX))
+    _require_some(paths, pattern)
+    _require_complete(paths)
+    _require_sizes(paths)
+    return paths
+
+
+def _copied(pattern: Url) -> list[str]:
+    """Copies of the shards at a URL, and of the file beside them that says what they are."""
+    folder = pattern.parent
+    there = folder.children()
+    names = fnmatch.filter((name for name in there if name.endswith(SUFFIX)), pattern.name)
+    _require_some(names, str(pattern))
+    _require_complete([str(folder / name) for name in names])
+    wanted = [*names, *([MANIFEST] if MANIFEST in there else [])]
+    copies = local_copies({folder / name: there[name] for name in wanted})
+    paths = [str(copy) for copy in copies[: len(names)]]
+    _require_sizes(paths)
+    return paths
+
+
+def _require_some(paths: list[str], pattern: str) -> None:
     if not paths:
         raise InputError(
             f"no shards match {pattern!r}; build them with `python -m hourglass.build`"
         )
-    _require_complete(paths)
-    _require_sizes(paths)
-    return paths
 
 
 def _require_complete(paths: list[str]) -> None:

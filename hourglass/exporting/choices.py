@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place, Url
 from hourglass.inference.estimator import SHIPPED
 from hourglass.modelfiles.metadata import HEATMAPS, KEYPOINTS, SUFFIX
 from hourglass.modelfiles.runtimes import GRAPH_FILE
@@ -70,7 +72,7 @@ class Choices:
             )
 
 
-def default_output(model: Path, kind: str) -> Path:
+def default_output(model: Place, kind: str) -> Place:
     """Where a model's export goes: beside it, with the format's ending.
 
     That of the shipped model goes into the working folder, not among the project's own files.
@@ -79,7 +81,31 @@ def default_output(model: Path, kind: str) -> Path:
     return Path(name) if model.resolve() == SHIPPED else model.with_name(name)
 
 
-def require_free(output: Path, kind: str, *, force: bool) -> None:
+def refuse_of_page(*options: Any) -> None:
+    """Refuses the options that the page for browsers does not have, where one is given.
+
+    Raises:
+        ValueError: Says which they are.
+    """
+    if any(options):
+        raise InputError(
+            f"--format {WEB} has no --outputs, --batch, --quantize, --calibrate or --data; "
+            "export a LiteRT file with them, and give that as --model"
+        )
+
+
+def on_this_machine(output: Place) -> Path:
+    """The same, of an export that cannot be written to a URL.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    if isinstance(output, Url):
+        raise InputError(f"--output {output}: this kind of export is written on this machine")
+    return output
+
+
+def require_free(output: Place, kind: str, *, force: bool) -> None:
     """Checks that an export may be written.
 
     Raises:
@@ -93,7 +119,7 @@ def require_free(output: Path, kind: str, *, force: bool) -> None:
         right, allowed = output.suffix == ENDINGS[kind], f"end in {ENDINGS[kind]}"
     if not right:
         raise InputError(f"--output {output}: the name of a {kind} export must {allowed}")
-    if not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+    if isinstance(output, Path) and not _is_open(output.parent):
         raise InputError(f"--output {output}: cannot be written, {output.parent} is no open folder")
     if not output.exists():
         return
@@ -102,3 +128,7 @@ def require_free(output: Path, kind: str, *, force: bool) -> None:
         raise InputError(f"--output {output}: exists and is no {kind} export; name another")
     if not force:
         raise InputError(f"--output {output}: exists; replace it with --force, or name another")
+
+
+def _is_open(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK)

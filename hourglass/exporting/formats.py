@@ -19,7 +19,9 @@ import tensorflow as tf
 
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
+from hourglass.core.files import upload
 from hourglass.core.geometry import from_grid
+from hourglass.core.storage import Place, Url
 from hourglass.data.datasets import validation_dataset
 from hourglass.data.shards import count_people, find_shards, find_skeleton
 from hourglass.exporting.choices import (
@@ -34,7 +36,7 @@ from hourglass.exporting.choices import (
 from hourglass.exporting.pixels import with_quantised_pixels
 from hourglass.modelfiles.keras_file import load_model, read_calibrations
 from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, to_texts
-from hourglass.modelfiles.runtimes import EXTRA_FOLDER, SIGNATURE
+from hourglass.modelfiles.runtimes import EXTRA_FOLDER, GRAPH_FILE, SIGNATURE
 from hourglass.networks.decoding import decode_on_device
 from hourglass.networks.hourglass import last_stack
 
@@ -45,12 +47,12 @@ ONNX_OPSET = 17
 """Old enough for the runtimes in use, and far beyond what the network needs."""
 
 
-def export_model(model: Path, output: Path, choices: Choices, *, force: bool = False) -> None:
+def export_model(model: Path, output: Place, choices: Choices, *, force: bool = False) -> None:
     """Writes an export that appears under its name only when it is whole.
 
     Args:
         model: A `.keras` file of this project.
-        output: File or, for a SavedModel, folder to write.
+        output: File or, for a SavedModel, folder to write, here or at a URL.
         choices: What to export.
         force: Replace `output` if it exists.
 
@@ -69,9 +71,13 @@ def export_model(model: Path, output: Path, choices: Choices, *, force: bool = F
     network, config = load_model(model)
     metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
     serve = serving_function(network, config, outputs=choices.outputs, batch=choices.batch)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
+    beside = None if isinstance(output, Url) else output.parent
+    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{output.name}.") as folder:
         written = Path(folder) / output.name
         _WRITERS[choices.format](written, serve, to_texts(metadata), choices, config)
+        if isinstance(output, Url):
+            upload(written, output, last=GRAPH_FILE)
+            return
         if output.is_dir():
             shutil.rmtree(output)
         written.replace(output)

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.config import Config
+from hourglass.core.copies import local_copy
 from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.geometry import crop_to_picture, from_grid
+from hourglass.core.storage import Place
 from hourglass.data.datasets import validation_dataset
 from hourglass.data.people import load_people
 from hourglass.modelfiles.metadata import HEATMAPS
@@ -74,7 +76,7 @@ class Parity:
     batch: int
 
 
-def compare(model: Path, export: Path, *, data: str | None = None) -> Parity:
+def compare(model: Path, export: Place, *, data: str | None = None) -> Parity:
     """Runs both files on the same crops.
 
     Args:
@@ -85,6 +87,7 @@ def compare(model: Path, export: Path, *, data: str | None = None) -> Parity:
     Raises:
         ValueError: If a file or the shards cannot be used.
     """
+    export = local_copy(export)
     original, exported = KerasRuntime(model), load_export(export)
     config, heatmaps = exported.config, exported.outputs == HEATMAPS
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.look import Look
 from hourglass.inference.pipeline import Seen, Writer
@@ -32,7 +32,7 @@ class Canvas:
     """
 
     def __init__(
-        self, film: Reader, drawn: Path | None, look: Look, estimator: PoseEstimator, *, show: bool
+        self, film: Reader, drawn: Place | None, look: Look, estimator: PoseEstimator, *, show: bool
     ) -> None:
         self._source, self._look, self._estimator = film, look, estimator
         self._stack = ExitStack()

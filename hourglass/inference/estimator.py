@@ -29,6 +29,7 @@ from hourglass.core.geometry import (
 )
 from hourglass.core.pose import Box, Pose
 from hourglass.core.skeleton import Skeleton
+from hourglass.core.storage import Place
 from hourglass.inference.detection import PeopleDetector
 from hourglass.media.pictures import as_picture
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
@@ -101,7 +102,7 @@ class PoseEstimator:
     @classmethod
     def load(
         cls,
-        path: str | Path | None = None,
+        path: str | Place | None = None,
         *,
         flip_test: bool = False,
         refine: Refinement | None = None,
@@ -109,7 +110,7 @@ class PoseEstimator:
         """An estimator from a model file.
 
         Args:
-            path: The file; default: `default_model`'s.
+            path: The file, here or at a URL; default: `default_model`'s.
             flip_test: As the class's.
             refine: As the class's.
 

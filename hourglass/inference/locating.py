@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from hourglass.core.boxes import Boxes, require_overlap
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
+from hourglass.core.storage import Place
 from hourglass.inference.pipeline import Locate, whole_picture
 
 
@@ -27,7 +27,7 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
 
         detector = PeopleDetector()
 
-        def detected(picture: np.ndarray, path: Path | None) -> list[Box]:
+        def detected(picture: np.ndarray, path: Place | None) -> list[Box]:
             found = detector(picture)
             if not found and path is not None:
                 raise InputError(f"{path}: --detect found nobody; --box would say where to look")
@@ -35,7 +35,7 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
 
         return detected
 
-    def given(picture: np.ndarray, path: Path | None) -> list[Box]:
+    def given(picture: np.ndarray, path: Place | None) -> list[Box]:
         chosen = listed.of(path) if listed and path else list(boxes)
         if listed and not chosen:
             raise InputError(f"{path}: no box for this picture in --boxes")

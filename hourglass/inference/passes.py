@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
 
 from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
+from hourglass.core.storage import Place
 from hourglass.inference.canvas import Canvas
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.films import see_film
@@ -43,11 +43,11 @@ Take = Callable[[Found], object]
 
 
 def predict_pictures(
-    paths: Sequence[Path],
+    paths: Sequence[Place],
     estimator: PoseEstimator,
     locate: Locate,
     *,
-    drawn: Mapping[Source, Path | None],
+    drawn: Mapping[Source, Place | None],
     look: Look,
     take: Take,
 ) -> tuple[int, list[str]]:
@@ -80,7 +80,7 @@ def predict_pictures(
     return done, failures + writer.failures
 
 
-def _drawing(seen: Seen, target: Path, look: Look, estimator: PoseEstimator) -> Callable[[], None]:
+def _drawing(seen: Seen, target: Place, look: Look, estimator: PoseEstimator) -> Callable[[], None]:
     return lambda: save_picture(look.draw(seen.picture, seen.poses, estimator), target)
 
 
@@ -96,7 +96,7 @@ def predict_films(
     estimator: PoseEstimator,
     locate: Locate,
     *,
-    drawn: Mapping[Source, Path | None],
+    drawn: Mapping[Source, Place | None],
     look: Look,
     take: Take,
     **choices: Any,
@@ -142,7 +142,7 @@ def predict_film(
     estimator: PoseEstimator,
     locate: Locate,
     *,
-    drawn: Path | None,
+    drawn: Place | None,
     look: Look,
     take: Take,
     every: int = 1,

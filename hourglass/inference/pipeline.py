@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box, Pose
+from hourglass.core.storage import Place, Url
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator, whole
 from hourglass.media.pictures import picture_size, read_picture
 from hourglass.media.video import Frame
@@ -29,12 +29,15 @@ MOST_PIXELS = 50_000_000
 """Of the pictures that are read ahead, that are looked at together, and that wait to be written:
 large ones go in smaller batches, and one that is larger goes alone."""
 
+USUAL_PIXELS = 2_000_000
+"""What a picture is taken to have whose size is known only once it is read."""
+
 WRITERS = 4
 """Threads that draw and write."""
 
 Item = TypeVar("Item")
 
-Locate = Callable[[np.ndarray, Path | None], list[Box]]
+Locate = Callable[[np.ndarray, Place | None], list[Box]]
 """From a picture, and its file if it has one, to the boxes of its people."""
 
 
@@ -51,7 +54,7 @@ class Seen:
 
     picture: np.ndarray
     poses: list[Pose]
-    path: Path | None = None
+    path: Place | None = None
     frame: Frame | None = None
 
 
@@ -59,12 +62,12 @@ class Seen:
 class Failed:
     """A picture that could not be looked at, and why."""
 
-    path: Path
+    path: Place
     error: InputError
 
 
 def see_pictures(
-    paths: Sequence[Path], estimator: PoseEstimator, locate: Locate
+    paths: Sequence[Place], estimator: PoseEstimator, locate: Locate
 ) -> Iterator[Seen | Failed]:
     """Looks at pictures, in batches of people, in the order given.
 
@@ -92,18 +95,18 @@ def see_pictures(
 
 
 def _read(
-    paths: Sequence[Path], locate: Locate
-) -> Iterator[tuple[Path, tuple[np.ndarray, list[Box]] | InputError]]:
+    paths: Sequence[Place], locate: Locate
+) -> Iterator[tuple[Place, tuple[np.ndarray, list[Box]] | InputError]]:
     """Pictures with their people's boxes, read ahead in threads; or why there are none."""
 
-    def read(path: Path) -> tuple[np.ndarray, list[Box]] | InputError:
+    def read(path: Place) -> tuple[np.ndarray, list[Box]] | InputError:
         try:
             picture = read_picture(path)
             return picture, locate(picture, path)
         except InputError as error:
             return error
 
-    pending: deque[tuple[Path, int, Future]] = deque()
+    pending: deque[tuple[Place, int, Future]] = deque()
     pixels = 0
     pool = ThreadPoolExecutor()
     try:
@@ -122,7 +125,9 @@ def _read(
         pool.shutdown(cancel_futures=True)
 
 
-def _pixels_of(path: Path) -> int:
+def _pixels_of(path: Place) -> int:
+    if isinstance(path, Url):
+        return USUAL_PIXELS  # to know, all of it would be fetched twice
     try:
         width, height = picture_size(path)
     except InputError:
@@ -267,6 +272,6 @@ class Writer:
             self.failures.append(str(error))
 
 
-def whole_picture(picture: np.ndarray, path: Path | None) -> list[Box]:
+def whole_picture(picture: np.ndarray, path: Place | None) -> list[Box]:
     """A `Locate` for pictures that show one person each, who fills them."""
     return [whole(picture)]

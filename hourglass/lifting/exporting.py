@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
+from hourglass.core.storage import Place
 from hourglass.lifting.model_file import WEIGHTS, About, load_lifter
 from hourglass.lifting.network import build_lifter, set_weights
 from hourglass.lifting.runtimes import ABOUT_MEMBER, NumpyRuntime, load_runtime
@@ -60,7 +61,7 @@ def export_lifter(
         write(temporary, _serving_function(network), about, quantize)
 
 
-def default_output(model: Path, kind: str) -> Path:
+def default_output(model: Place, kind: str) -> Place:
     """Where an export goes: beside its model, or for the project's own into the working folder."""
     name = model.stem + ENDINGS.get(kind, "")
     own = model.resolve().parent == WEIGHTS

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,6 +15,7 @@ import numpy as np
 
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Pose
+from hourglass.core.storage import Place
 from hourglass.inference.pipeline import Seen, Writer
 from hourglass.lifting.estimator import Body
 from hourglass.lifting.panels import PAPER, SIZE, draw_panels
@@ -41,7 +41,7 @@ class PanelFilm:
         ValueError: If the film cannot be written.
     """
 
-    def __init__(self, path: Path, film: Reader, *, turn: float) -> None:
+    def __init__(self, path: Place, film: Reader, *, turn: float) -> None:
         self._film = FilmWriter(path, rate=film.rate, sound=film.sound)
         self._writer = Writer(threads=1)
         self._places, self._turn = Places(), turn

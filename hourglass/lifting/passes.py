@@ -14,6 +14,7 @@ from loguru import logger
 
 from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
+from hourglass.core.storage import Place
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.films import see_film
 from hourglass.inference.passes import Pass, not_begun
@@ -110,12 +111,12 @@ def _refusals(where: str, lifted: Lifted, lifter: Lifter) -> list[str]:
 
 
 def lift_pictures(
-    paths: Sequence[Path],
+    paths: Sequence[Place],
     estimator: PoseEstimator,
     lifter: Lifter,
     locate: Locate,
     *,
-    drawn: Mapping[Source, Path | None],
+    drawn: Mapping[Source, Place | None],
     take: Take,
 ) -> list[str]:
     """Finds and lifts the people in pictures, and writes the panels, a row for each person.
@@ -149,7 +150,7 @@ def lift_pictures(
     return failures + writer.failures
 
 
-def _saving(seen: Seen, bodies: Sequence[Body | None], target: Path) -> Callable[[], None]:
+def _saving(seen: Seen, bodies: Sequence[Body | None], target: Place) -> Callable[[], None]:
     return lambda: save_picture(_rows(seen, bodies), target)
 
 
@@ -166,7 +167,7 @@ def lift_films(
     lifter: Lifter,
     locate: Locate,
     *,
-    drawn: Mapping[Source, Path | None],
+    drawn: Mapping[Source, Place | None],
     take: Take,
     **choices: Any,
 ) -> list[str]:
@@ -207,7 +208,7 @@ def lift_film(
     lifter: Lifter,
     locate: Locate,
     *,
-    drawn: Path | None,
+    drawn: Place | None,
     take: Take,
     every: int = 1,
     detects: bool = False,

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place
 from hourglass.lifting.results import (
     Lifted,
     Motions,
@@ -42,13 +43,13 @@ class LiftedOutputs:
         bvh: Folder of a file per person.
     """
 
-    json: Path | None = None
-    csv: Path | None = None
+    json: Place | None = None
+    csv: Place | None = None
     bvh: Path | None = None
 
     def refuse_wrong(
         self,
-        drawn: Iterable[Path | None],
+        drawn: Iterable[Place | None],
         looked_at: Iterable[Source | None],
         *,
         force: bool,
@@ -66,7 +67,7 @@ class LiftedOutputs:
         files = [path for path in (self.json, self.csv) if path]
         targets = [*files, *(path for path in drawn if path)]
         refuse_shared(targets, looked_at)
-        there = sorted(self.bvh.glob("*.bvh")) if self.bvh else []
+        there: list[Place] = [*sorted(self.bvh.glob("*.bvh"))] if self.bvh else []
         refuse_existing([*targets, *there], force)
         require_folders(files)
 

@@ -16,7 +16,8 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from hourglass.core.errors import InputError
-from hourglass.core.files import publish
+from hourglass.core.files import aside, publish
+from hourglass.core.storage import Place
 from hourglass.media.sound import Sound
 from hourglass.media.video import open_container
 
@@ -86,7 +87,7 @@ class FilmWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Place,
         *,
         rate: float,
         sound: Path | str | None = None,
@@ -98,7 +99,7 @@ class FilmWriter:
                 f"{path}: films are written as {', '.join(KINDS)}, not {path.suffix or 'this'}"
             )
         self._kind = KINDS[path.suffix.lower()]
-        self._temporary = path.with_name(f".{path.name}")
+        self._temporary = aside(path)
         self._sound_source = sound if self._kind.sound_codec else None
         self._sound: Sound | None = None
         self._container: Any = None

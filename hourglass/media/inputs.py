@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
-from hourglass.media.kinds import is_animated
+from hourglass.core.storage import Place, Url, is_stored, place
+from hourglass.media.kinds import ANIMATED_SUFFIXES, is_animated
 
 PICTURE_SUFFIXES = frozenset(
     {
@@ -31,8 +33,11 @@ FILM_SUFFIXES = frozenset(
 STREAM = "://"
 """What the name of a network stream has in it: rtsp://..., http://..."""
 
-Source = Path | int | str
-"""A film's file, a camera's number, or a network stream's address."""
+Source = Place | int | str
+"""A film's file, here or at a URL, a camera's number, or a network stream's address."""
+
+NOT_LOOKED_INTO = ".png"
+"""Pictures at URLs that are taken not to move: to find out, all of them would be fetched first."""
 
 LIST = "-"
 """The argument that stands for a list on standard input, one name a line."""
@@ -47,7 +52,7 @@ class Inputs:
         films: Film files, moving pictures, camera numbers and addresses of streams.
     """
 
-    pictures: tuple[Path, ...]
+    pictures: tuple[Place, ...]
     films: tuple[Source, ...]
 
 
@@ -58,25 +63,25 @@ def find_inputs(
 
     Args:
         arguments: Files, folders, glob patterns, camera numbers, addresses of network streams, or
-            `-` for `listed`.
+            `-` for `listed`. Files, folders and patterns may be at URLs.
         recursive: Search folders to any depth.
         listed: Lines that stand for a `-`: files, folders or patterns.
 
     Raises:
         ValueError: If a folder, a pattern or the list names nothing.
     """
-    pictures: dict[Path, None] = {}
+    pictures: dict[Place, None] = {}
     films: dict[Source, None] = {}
     for argument in expanded(arguments, listed):
-        path = Path(argument)
-        if STREAM in argument:
+        if STREAM in argument and not is_stored(argument):
             films[argument] = None
             continue
-        if argument.isdecimal() and not path.exists():
+        path = place(argument)
+        if isinstance(path, Path) and argument.isdecimal() and not path.exists():
             films[int(argument)] = None
             continue
         for found in _files_in(path, recursive=recursive) if path.is_dir() else [path]:
-            if found.suffix.lower() in FILM_SUFFIXES or is_animated(found):
+            if found.suffix.lower() in FILM_SUFFIXES or _moves(found):
                 films[found] = None
             else:
                 pictures[found] = None
@@ -105,7 +110,18 @@ def expanded(arguments: Sequence[str], listed: Iterable[str]) -> list[str]:
     return names
 
 
+def _moves(picture: Place) -> bool:
+    if isinstance(picture, Url):
+        suffix = picture.suffix.lower()
+        if suffix == NOT_LOOKED_INTO or suffix not in ANIMATED_SUFFIXES:
+            return False
+        picture = local_copy(picture)
+    return is_animated(picture)
+
+
 def _matching(argument: str) -> list[str]:
+    if is_stored(argument):
+        return _matching_stored(argument)
     if not glob.has_magic(argument) or STREAM in argument or Path(argument).exists():
         return [argument]
     found = sorted(glob.glob(argument, recursive=True))
@@ -114,15 +130,32 @@ def _matching(argument: str) -> list[str]:
     return found
 
 
-def _files_in(folder: Path, *, recursive: bool) -> list[Path]:
+def _matching_stored(argument: str) -> list[str]:
+    where = place(argument)
+    if isinstance(where, Path):
+        return _matching(str(where))
+    if not glob.has_magic(where.name):
+        return [str(where)]
+    found = list(map(str, where.parent.glob(where.name)))
+    if not found:
+        raise InputError(f"{where}: no file matches this pattern")
+    return found
+
+
+def _files_in(folder: Place, *, recursive: bool) -> list[Place]:
     """Pictures and films in a folder; hidden files, and what lies in hidden folders, are not."""
-    paths = folder.rglob("*") if recursive else folder.glob("*")
     suffixes = PICTURE_SUFFIXES | FILM_SUFFIXES
-    found = sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in suffixes and not _is_hidden(path.relative_to(folder))
-    )
+    names: Iterable[Path]
+    if isinstance(folder, Url):
+        names = map(Path, folder.entries() if recursive else folder.children())
+    else:
+        inside = folder.rglob("*") if recursive else folder.glob("*")
+        names = (path.relative_to(folder) for path in inside)
+    found: list[Place] = [
+        folder / name
+        for name in sorted(names)
+        if name.suffix.lower() in suffixes and not _is_hidden(name)
+    ]
     if not found:
         below = "" if recursive else "; --recursive would search the folders inside it, too"
         raise InputError(f"{folder}: no pictures or films in this folder{below}")

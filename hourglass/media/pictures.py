@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import simplejpeg
@@ -22,6 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
+from hourglass.core.storage import Place, Url, is_url, place
 from hourglass.media.depth import to_8_bits
 from hourglass.media.kinds import NEEDS, kind_of, openable
 
@@ -111,8 +112,8 @@ class TooLargeError(InputError):
     """A picture of more pixels, or bytes, than are taken."""
 
 
-def read_picture(path: str | Path) -> np.ndarray:
-    """A picture from a file, turned as its EXIF data say.
+def read_picture(path: str | Place) -> np.ndarray:
+    """A picture from a file, here or at a URL, turned as its EXIF data say.
 
     A JPEG whose data are corrupt in places is read as far as it can be, and a warning names it.
 
@@ -181,14 +182,14 @@ def decode_picture(data: bytes, *, where: str) -> np.ndarray:
     return np.asarray(_to_rgb(_decode(data, where)))
 
 
-def picture_size(path: str | Path) -> tuple[int, int]:
+def picture_size(path: str | Place) -> tuple[int, int]:
     """Width and height, px, of a picture turned as its EXIF data say; its pixels are not decoded.
 
     Raises:
         ValueError: As `read_picture`.
     """
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
+        with _opened(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             kinds = openable(file.read(HEADER))
             file.seek(0)
@@ -272,14 +273,22 @@ def _encoding(image: Image.Image) -> dict[str, Any]:
     return {"quality": JPEG_QUALITY}
 
 
-def read_bytes(path: str | Path) -> bytes:
+def _opened(path: str | Place) -> BinaryIO:
+    """A file to read; of one at a URL all is fetched."""
+    where = place(path) if isinstance(path, str) and is_url(path) else path
+    if isinstance(where, Url):
+        return io.BytesIO(where.read_bytes())
+    return cast(BinaryIO, open(where, "rb", buffering=0))
+
+
+def read_bytes(path: str | Place) -> bytes:
     """A picture file's bytes.
 
     Raises:
         ValueError: If it is missing, empty or cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
+        with _opened(path) as file:
             data = file.read()
     except OSError as error:
         raise InputError(f"{path}: picture cannot be read ({error.strerror})") from error
@@ -389,7 +398,7 @@ class Motion:
         ValueError: As `read_picture`.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: Path) -> None:
         self._data, self._where = read_bytes(path), str(path)
         image = _open(self._data, self._where)
         self.first_seconds = _seconds_shown(image)
@@ -421,7 +430,7 @@ def _seconds_shown(image: Image.Image) -> float:
     return seconds if seconds > SHORTEST_SHOWN else USUALLY_SHOWN
 
 
-def save_picture(picture: np.ndarray, path: Path) -> None:
+def save_picture(picture: np.ndarray, path: Place) -> None:
     """Writes (H, W, 3) uint8 RGB as the file's ending says.
 
     Raises:

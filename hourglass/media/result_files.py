@@ -16,8 +16,9 @@ from pathlib import Path
 from types import TracebackType
 
 from hourglass.core.errors import InputError
-from hourglass.core.files import keeps_its_place, publish
+from hourglass.core.files import aside, keeps_its_place, publish
 from hourglass.core.skeleton import Skeleton
+from hourglass.core.storage import Place
 from hourglass.media.inputs import Source
 from hourglass.media.results import (
     Found,
@@ -46,18 +47,18 @@ class Outputs:
         openpose: Folder of a file per picture or frame.
     """
 
-    json: Path | None = None
-    csv: Path | None = None
-    coco: Path | None = None
-    openpose: Path | None = None
+    json: Place | None = None
+    csv: Place | None = None
+    coco: Place | None = None
+    openpose: Place | None = None
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[Place]:
         """Those that are single files."""
         return [path for path in (self.json, self.csv, self.coco) if path]
 
     def refuse_wrong(
         self,
-        drawn: Iterable[Path | None],
+        drawn: Iterable[Place | None],
         looked_at: Iterable[Source | None],
         *,
         force: bool,
@@ -74,8 +75,10 @@ class Outputs:
         """
         targets = [*self.files(), *(path for path in drawn if path)]
         refuse_shared(targets, looked_at)
-        there = sorted(self.openpose.glob("*_keypoints.json")) if self.openpose else []
-        refuse_existing([*targets, *there], force)
+        there: list[Place] = []
+        if self.openpose:
+            there += self.openpose.glob("*_keypoints.json")
+        refuse_existing([*targets, *sorted(there, key=str)], force)
 
 
 class ResultFiles:
@@ -92,7 +95,12 @@ class ResultFiles:
     """
 
     def __init__(
-        self, outputs: Outputs, skeleton: Skeleton, *, pictures: Sequence[Path] = (), films: int = 0
+        self,
+        outputs: Outputs,
+        skeleton: Skeleton,
+        *,
+        pictures: Sequence[Place] = (),
+        films: int = 0,
     ) -> None:
         self._outputs, self._skeleton = outputs, skeleton
         self._ids = ImageIds(pictures, films)
@@ -154,16 +162,17 @@ class GrowingFile:
 
     Args:
         path: Its name, which it gets when it is closed.
-        at_once: Let it have its name from the beginning, and what is written reach it at once.
+        at_once: Let it have its name from the beginning, and what is written reach it at once;
+            not at a URL, where files cannot grow.
 
     Raises:
         ValueError: If it cannot be made or written; names it.
     """
 
-    def __init__(self, path: Path, *, at_once: bool = False) -> None:
+    def __init__(self, path: Place, *, at_once: bool = False) -> None:
         self._path = path
-        self._in_place = at_once or keeps_its_place(path)
-        self._temporary = path if self._in_place else path.with_name(f".{path.name}")
+        self._in_place = isinstance(path, Path) and (at_once or keeps_its_place(path))
+        self._temporary = path if isinstance(path, Path) and self._in_place else aside(path)
         # A name of any bytes can stand in every file.
         with self._told():
             self._file = self._temporary.open(
@@ -212,7 +221,7 @@ class ListFile(GrowingFile):
         end: and after the last.
     """
 
-    def __init__(self, path: Path, *, start: str, between: str, end: str) -> None:
+    def __init__(self, path: Place, *, start: str, between: str, end: str) -> None:
         super().__init__(path)
         self._next, self._between, self._end = start, between, end
         self._is_empty = True
@@ -243,7 +252,7 @@ class ImageIds:
         films: How many films are.
     """
 
-    def __init__(self, pictures: Sequence[Path], films: int) -> None:
+    def __init__(self, pictures: Sequence[Place], films: int) -> None:
         numbers = Counter(image_number(str(path)) for path in pictures)
         alone = films == 0 or (films == 1 and not pictures)
         self._by_name = alone and all(count == 1 for count in numbers.values())
@@ -263,11 +272,11 @@ class OpenPoseNames:
     Pictures, and films, that share a name get numbers.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self._folder = folder
         self._used: dict[str, dict[str, int]] = {}
 
-    def of(self, found: Found) -> Path:
+    def of(self, found: Found) -> Place:
         """The file of a picture or frame."""
         name = Path(found.image)
         stem = name.stem if found.frame is None else f"{name.stem}_{found.frame:012d}"

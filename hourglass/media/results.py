@@ -11,13 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import COCO, Skeleton
+from hourglass.core.storage import Place
 
 DIGITS = 3
 """Decimals of coordinates and scores in text made for others: a thousandth of a pixel."""
@@ -161,7 +161,7 @@ def _flat(pose: Pose) -> list[float]:
     return np.column_stack([pose.points, pose.scores]).astype(float).ravel().tolist()
 
 
-def format_pose(found: Found, drawn: Path | None) -> str:
+def format_pose(found: Found, drawn: Place | None) -> str:
     """Joint names, pixels of the original picture and scores of each person, as text."""
     told = f"{found.image} -> {drawn}" if drawn else found.image
     # A name may be of any bytes, and a terminal takes only some.

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place, Url
 from hourglass.media.film_writer import KINDS
 from hourglass.media.inputs import FILM_SUFFIXES, Inputs, Source
 
 
-def drawn_names(images: Sequence[Path], output: Path, ending: str = "_pose.jpg") -> list[Path]:
+def drawn_names(images: Sequence[Place], output: Place, ending: str = "_pose.jpg") -> list[Place]:
     """A file in `output` for each picture; pictures of one name in several folders get numbers."""
     used: dict[str, int] = {}
     names = []
@@ -24,7 +25,7 @@ def drawn_names(images: Sequence[Path], output: Path, ending: str = "_pose.jpg")
     return names
 
 
-def make_folder(output: Path) -> None:
+def make_folder(output: Place) -> None:
     """Makes a folder that may be there.
 
     Raises:
@@ -36,42 +37,46 @@ def make_folder(output: Path) -> None:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from error
 
 
-def make_folders(files: Iterable[Path | None]) -> None:
+def make_folders(files: Iterable[Place | None]) -> None:
     """Makes the folders of files that are to be written, as `make_folder`; None needs none."""
     for folder in dict.fromkeys(file.parent for file in files if file):
         make_folder(folder)
 
 
-def require_folders(files: Iterable[Path]) -> None:
+def require_folders(files: Iterable[Place]) -> None:
     """Refuses, before any work is done, files that are written at its end and have no folder.
 
     Raises:
         ValueError: If there is no such folder; names the file.
     """
     for file in files:
-        if not file.parent.is_dir():
+        if isinstance(file, Path) and not file.parent.is_dir():
             raise InputError(f"{file}: cannot be written (there is no folder {file.parent})")
 
 
-def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
+def refuse_existing(paths: Iterable[Place | None], force: bool) -> None:
     """Keeps files from being overwritten; a pipe or a terminal holds nothing to be kept.
 
     Raises:
         ValueError: If one is there; names the first.
     """
-    there = [path for path in paths if path and (path.is_file() or path.is_dir())]
-    if there and not force:
+    there = [] if force else [path for path in paths if path and _holds_something(path)]
+    if there:
         more = f", and {len(there) - 1} more" if len(there) > 1 else ""
         raise InputError(f"{there[0]} is there already{more}; --force would overwrite")
 
 
-def refuse_shared(targets: Sequence[Path], inputs: Iterable[Source | None]) -> None:
+def _holds_something(path: Place) -> bool:
+    return path.exists() if isinstance(path, Url) else path.is_file() or path.is_dir()
+
+
+def refuse_shared(targets: Sequence[Place], inputs: Iterable[Source | None]) -> None:
     """Keeps a file from being written twice, or over what is looked at.
 
     Raises:
         ValueError: If that would be; names the first.
     """
-    read = {path.resolve() for path in inputs if isinstance(path, Path)}
+    read = {path.resolve() for path in inputs if isinstance(path, Path | Url)}
     counts = Counter(path.resolve() for path in targets)
     for path in targets:
         if path.resolve() in read:
@@ -80,7 +85,7 @@ def refuse_shared(targets: Sequence[Path], inputs: Iterable[Source | None]) -> N
             raise InputError(f"{path} would be written twice: give each output its own file")
 
 
-def film_targets(films: Sequence[Source], output: Path, ending: str = "_pose.mp4") -> list[Path]:
+def film_targets(films: Sequence[Source], output: Place, ending: str = "_pose.mp4") -> list[Place]:
     """The film to write for each film: `output` itself if it is called like one."""
     if output.suffix.lower() in KINDS:
         if len(films) > 1:
@@ -88,7 +93,9 @@ def film_targets(films: Sequence[Source], output: Path, ending: str = "_pose.mp4
         return [output]
     if films and output.suffix.lower() in FILM_SUFFIXES:
         raise InputError(f"--output {output}: films are written as {', '.join(KINDS)}")
-    names = [film if isinstance(film, Path) else Path(f"{_plain(film)}.film") for film in films]
+    names = [
+        Path(f"{_plain(film)}.film") if isinstance(film, int | str) else film for film in films
+    ]
     return drawn_names(names, output, ending)
 
 
@@ -100,8 +107,8 @@ def _plain(film: int | str) -> str:
 
 
 def drawing_targets(
-    inputs: Inputs, output: Path, *, draws: bool, ending: str = "_pose"
-) -> dict[Source, Path | None]:
+    inputs: Inputs, output: Place, *, draws: bool, ending: str = "_pose"
+) -> dict[Source, Place | None]:
     """What is drawn into which file, called with that ending; None for all if nothing is drawn."""
     if not draws:
         return dict.fromkeys([*inputs.pictures, *inputs.films])
@@ -109,7 +116,7 @@ def drawing_targets(
         raise InputError(f"--output {output}: of pictures, this is a folder, not a film")
     pictures = drawn_names(inputs.pictures, output, f"{ending}.jpg")
     films = film_targets(inputs.films, output, f"{ending}.mp4")
-    drawn: dict[Source, Path | None] = {}
+    drawn: dict[Source, Place | None] = {}
     drawn.update(zip(inputs.pictures, pictures, strict=True))
     drawn.update(zip(inputs.films, films, strict=True))
     return drawn

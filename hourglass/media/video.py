@@ -19,7 +19,9 @@ import av
 import cv2
 import numpy as np
 
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Url, redacted
 from hourglass.media.inputs import Source
 from hourglass.media.kinds import is_animated
 from hourglass.media.pictures import Motion
@@ -108,7 +110,7 @@ def open_film(source: Source, *, every: int = 1) -> Reader:
     """Opens a film, moving picture, camera or network stream.
 
     Args:
-        source: A file, a camera's number, or an address such as rtsp://...
+        source: A file, here or at a URL, a camera's number, or an address such as rtsp://...
         every: Take each `every`-th frame only.
 
     Raises:
@@ -116,6 +118,10 @@ def open_film(source: Source, *, every: int = 1) -> Reader:
     """
     if isinstance(source, int):
         return Camera(source, every=every)
+    if isinstance(source, Url):
+        film = open_film(local_copy(source), every=every)
+        film.name = str(source)
+        return film
     if isinstance(source, Path) and is_animated(source):
         return MovingPicture(source, every=every)
     return Film(source, every=every)
@@ -137,14 +143,14 @@ class Film(Reader):
 
     def __init__(self, source: Path | str, *, every: int = 1, patience: float = PATIENCE) -> None:
         super().__init__(every=every)
-        self.name = str(source)
+        self.name = redacted(str(source))
         self.live = isinstance(source, str) and source.startswith(LIVE_PROTOCOLS)
         if isinstance(source, Path) and not source.is_file():
             raise InputError(f"{source}: no such film")
         self._container = open_container(source, patience=patience)
         if not self._container.streams.video:
             self._container.close()
-            raise InputError(f"{source}: no film, it holds no pictures")
+            raise InputError(f"{self.name}: no film, it holds no pictures")
         self._stream = self._container.streams.video[0]
         # Decoding whole frames side by side delays them by as many.
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
@@ -261,7 +267,7 @@ def open_container(source: Path | str, *, patience: float = PATIENCE) -> Any:
             told = f"no film, a damaged one, or one of a codec that FFmpeg lacks ({_reason(error)})"
         else:
             told = f"cannot be opened ({_reason(error)})"
-        raise InputError(f"{source}: {told}") from error
+        raise InputError(f"{redacted(str(source))}: {told}") from error
 
 
 def _reason(error: av.error.FFmpegError) -> str:

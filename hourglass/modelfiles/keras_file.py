@@ -23,8 +23,10 @@ import numpy as np
 from hourglass.core import calibration
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config, NetworkConfig, from_json, to_json
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
+from hourglass.core.storage import Place
 from hourglass.modelfiles import archive
 from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX
 from hourglass.networks.hourglass import build_network
@@ -111,12 +113,12 @@ def read_calibrations(path: str | Path) -> dict[str, Calibration]:
 
 
 def save_calibrated(
-    source: Path, target: Path, calibrations: dict[str, Calibration], *, compact: bool = False
+    source: Place, target: Place, calibrations: dict[str, Calibration], *, compact: bool = False
 ) -> None:
     """Writes a copy of a model file with calibrations of its scores, in the place of older ones.
 
     Args:
-        source: The model file.
+        source: The model file, here or at a URL.
         target: The copy; may be `source`.
         calibrations: By the way the network is run.
         compact: Keep 11 significant bits of each weight, float16's precision with float32's range,
@@ -130,6 +132,7 @@ def save_calibrated(
         raise InputError(
             f"{source}: only a {SUFFIX} file can be calibrated; calibrate that, and export it again"
         )
+    source = local_copy(source)
     members = {
         name: archive.member(source, name, most=archive.LARGEST_ARRAYS)
         for name in archive.members(source)

@@ -13,9 +13,11 @@ import numpy as np
 
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
 from hourglass.core.processor import prepare_processor
+from hourglass.core.storage import Url
 from hourglass.modelfiles import archive
 from hourglass.modelfiles.metadata import HEATMAPS, MEMBERS, SUFFIX, Metadata, from_texts
 
@@ -267,13 +269,13 @@ def _missing_package(path: str | Path, package: str) -> InputError:
     return InputError(f"{path}: to run it, {package} is needed: pip install {package}")
 
 
-def load_export(path: str | Path) -> ExportRuntime:
-    """The runtime for an exported file, whatever its output is.
+def load_export(path: str | Path | Url) -> ExportRuntime:
+    """The runtime for an exported file, here or at a URL, whatever its output is.
 
     Raises:
         ValueError: If the ending is none that is known, or the file cannot be loaded.
     """
-    path = Path(path)
+    path = local_copy(path)
     if path.suffix == ".onnx":
         return OnnxRuntime(path)
     if path.suffix == ".tflite":
@@ -286,14 +288,15 @@ def load_export(path: str | Path) -> ExportRuntime:
     )
 
 
-def load_runtime(path: str | Path) -> Runtime:
-    """The runtime for a model file, by its ending.
+def load_runtime(path: str | Path | Url) -> Runtime:
+    """The runtime for a model file, here or at a URL, by its ending.
 
     Raises:
         ValueError: If the ending is none that is known, the file cannot be loaded, or it was
             exported to give keypoints.
     """
-    if Path(path).suffix == SUFFIX:
+    path = local_copy(path)
+    if path.suffix == SUFFIX:
         return KerasRuntime(path)
     runtime = load_export(path)
     if runtime.outputs != HEATMAPS:

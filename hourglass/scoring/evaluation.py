@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from hourglass.core.decoding import Refinement
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Pose
 from hourglass.core.progress import Progress
+from hourglass.core.storage import Place
 from hourglass.data.people import People, load_people
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
@@ -116,7 +116,7 @@ class Evaluation:
 
 def evaluate(
     data: str,
-    model: str | Path,
+    model: str | Place,
     *,
     flip_test: bool = False,
     refine: Refinement | None = None,
@@ -172,7 +172,9 @@ def evaluate(
     )
 
 
-def _require_same_joints(runtime: Runtime, people: People, *, model: str | Path, data: str) -> None:
+def _require_same_joints(
+    runtime: Runtime, people: People, *, model: str | Place, data: str
+) -> None:
     own, other = runtime.config.skeleton, people.skeleton
     if own.joints != other.joints:
         raise InputError(

@@ -19,6 +19,7 @@ from PIL import Image
 from hourglass.core.calibration import FLIP_TEST, PLAIN
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
+from hourglass.core.storage import Place
 from hourglass.media.panels import crop_panels
 from hourglass.scoring.diagnosis import KINDS, NOT_LABELLED, kinds_of_error
 from hourglass.scoring.evaluation import Evaluation
@@ -73,7 +74,7 @@ figcaption { font-size: 13px; color: #48566a; overflow-wrap: anywhere; }
 """
 
 
-def write_report(evaluation: Evaluation, folder: Path) -> Path:
+def write_report(evaluation: Evaluation, folder: Place) -> Place:
     """Writes the page, and makes its folder.
 
     Returns:

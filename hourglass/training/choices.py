@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from hourglass.core.config import FILE, Config, from_json, parse_choice, preset, same_layers
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
+from hourglass.core.storage import Place
 
 DEFAULT_PRESET = "hg4"
 
@@ -49,7 +49,7 @@ def given_choices(options: Mapping[str, Any], settings: Iterable[str]) -> dict[s
 
 
 def chosen_config(
-    name: str | None, folder: Path, resume: bool, choices: Mapping[str, Any]
+    name: str | None, folder: Place, resume: bool, choices: Mapping[str, Any]
 ) -> Config:
     """The preset with the choices; or, when resuming, the run's own with more epochs at most.
 

@@ -16,8 +16,10 @@ import keras
 from loguru import logger
 
 from hourglass.core.config import Config
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
+from hourglass.core.storage import Place, place
 from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.mixture import describe, parse_folders, split_pattern
 from hourglass.data.people import load_people
@@ -39,6 +41,7 @@ from hourglass.training.callbacks.validate import Validate
 from hourglass.training.devices import Devices, find_devices
 from hourglass.training.distillation import Teacher
 from hourglass.training.feed import pairs, training_feed, validation_feed
+from hourglass.training.folders import RunFolders
 from hourglass.training.hooks import Augment, Hooks, Loss
 from hourglass.training.metrics import validation_model
 from hourglass.training.model import compiled_network
@@ -263,8 +266,8 @@ class Run:
         score: What the best score is, such as `"PCKh@0.5"`.
     """
 
-    folder: Path
-    board: Path
+    folder: Place
+    board: Place
     state: TrainingState
     seconds: float
     score: str
@@ -272,19 +275,21 @@ class Run:
 
 def train(
     config: Config,
-    data: str | Path,
+    data: str | Place,
     *,
-    folder: str | Path,
-    board: str | Path | None = None,
+    folder: str | Place,
+    board: str | Place | None = None,
     resume: bool = False,
-    weights: str | Path | None = None,
-    teacher: str | Path | None = None,
+    weights: str | Place | None = None,
+    teacher: str | Place | None = None,
     devices: Devices | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     loss: Loss | None = None,
     augment: Augment | None = None,
 ) -> Run:
     """Trains with `fit` on all devices, validating and saving each epoch.
+
+    Every folder and file may be at a URL, such as s3://bucket/models/mine.
 
     Args:
         config: All choices.
@@ -310,23 +315,26 @@ def train(
         ValueError: If the data are unusable, the run exists, or the loss becomes infinite or NaN.
     """
     began = time.monotonic()
-    folder, board = Path(folder), Path(board or Path(folder) / "logs")
+    folder = place(folder)
+    board = place(board) if board else folder / "logs"
+    folders = RunFolders(folder, board, resume=resume)
     config = _with_teacher(config, teacher)
-    hooks = Hooks(callbacks=callbacks, loss=loss, augment=augment)
+    hooks = Hooks(callbacks=[*folders.callbacks, *callbacks], loss=loss, augment=augment)
     session = Session(
         config,
         str(data),
         devices or find_devices(),
-        weights=Path(weights) if weights else None,
-        teacher=Path(teacher) if teacher else None,
+        weights=local_copy(weights) if weights else None,
+        teacher=local_copy(teacher) if teacher else None,
         hooks=hooks,
     )
     _prepare_folder(folder, resume=resume)
-    state = session.fit(folder, board, resume=resume)
+    with folders.uploaded():
+        state = session.fit(folders.run, folders.board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)
 
 
-def _with_teacher(config: Config, teacher: str | Path | None) -> Config:
+def _with_teacher(config: Config, teacher: str | Place | None) -> Config:
     """The choices with the usual share of a teacher's, where there is one.
 
     Raises:
@@ -342,7 +350,7 @@ def _with_teacher(config: Config, teacher: str | Path | None) -> Config:
     return config
 
 
-def _prepare_folder(folder: Path, *, resume: bool) -> None:
+def _prepare_folder(folder: Place, *, resume: bool) -> None:
     if not resume and any((folder / name).exists() for name in RUN_FILES):
         raise InputError(
             f"{folder} holds a run already; go on with --resume, or name another with --run"

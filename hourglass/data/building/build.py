@@ -11,21 +11,23 @@ import contextlib
 import hashlib
 import os
 import re
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from loguru import logger
 
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
-from hourglass.core.files import TEMPORARY, publish
+from hourglass.core.files import TEMPORARY, publish, write_aside
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
 from hourglass.core.skeleton import Skeleton, read_skeleton
+from hourglass.core.storage import Entry, Place, Url, place
 from hourglass.data.building import cluster
 from hourglass.data.building.gathering import find_pictures, tell
 from hourglass.data.building.manifest import (
@@ -58,6 +60,10 @@ PUBLISHERS = 8
 """Shards that may wait for the disk at a time."""
 
 
+SECONDS_BETWEEN_UPLOADS = 10.0
+"""Of the manifest, while shards go to a URL: of many shards it is large."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """What a run did."""
@@ -69,10 +75,10 @@ class Summary:
 
 
 def build(
-    annotations: str | Path,
-    images: str | Path | None = None,
+    annotations: str | Place,
+    images: str | Place | None = None,
     *,
-    output: str | Path,
+    output: str | Place,
     format: str = "auto",  # noqa: A002 - what the option is called
     category: str | None = None,
     skeleton: Skeleton | str | None = None,
@@ -89,10 +95,11 @@ def build(
     """Builds what is missing or different of the shards in `output`.
 
     Args:
-        annotations: File or folder of labels, of any format in `data.readers.labels.FORMATS`.
+        annotations: File or folder of labels, of any format in `data.readers.labels.FORMATS`; at a
+            URL, it is copied to this machine first, and a folder with all that is in it.
         images: Folder of the pictures that they name; default: where they lie beside the labels.
-            Frames of films are written there.
-        output: Folder of the shards; made if need be.
+            Frames of films are written there. Pictures at a URL are read by whoever needs them.
+        output: Folder of the shards, or a URL; made if need be.
         format: The labels' format; `auto` finds out.
         category: Of a COCO or YOLO set: the one to read; default: all.
         skeleton: Takes the place of the one that the labels bring: itself, a built-in one's name,
@@ -113,16 +120,19 @@ def build(
         ValueError: If annotations or pictures are bad, nothing could be learnt from the labels, a
             folder cannot be read or written, or holds shards of other labels; names each.
     """
-    annotations, output = Path(annotations), Path(output)
+    annotations, output = place(annotations), place(output)
+    copied = local_copy(annotations)
     labels = read_labels(
-        annotations,
+        copied,
         format=format,
         category=category,
         skeleton=read_skeleton(skeleton) if isinstance(skeleton, str) else skeleton,
         val_share=val_share,
         seed=seed,
     )
-    images = find_pictures(labels, annotations, None if images is None else Path(images))
+    images = find_pictures(labels, copied, None if images is None else place(images))
+    if isinstance(images, Url) and not images.is_shared:
+        images = local_copy(images)
     people = labels.people
     signatures = _picture_signatures(images, people)
     _make_writable(output)
@@ -167,7 +177,7 @@ def build(
     )
 
 
-def _refuse_other_shards(output: Path, manifest: Manifest, last: Manifest | None) -> None:
+def _refuse_other_shards(output: Place, manifest: Manifest, last: Manifest | None) -> None:
     """Keeps the shards of other labels, which would have to go."""
     others = [path for path in _finished(output) if path.name not in manifest.shards]
     if others and (last is None or last.annotations != manifest.annotations):
@@ -180,22 +190,32 @@ def _refuse_other_shards(output: Path, manifest: Manifest, last: Manifest | None
         )
 
 
-def _make_writable(output: Path) -> None:
+def _make_writable(output: Place) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         probe = output / f"probe{TEMPORARY}"
-        probe.touch()
+        publish(write_aside(probe, []), probe)
         probe.unlink()
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from error
 
 
-def _picture_signatures(images: Path, people: dict[str, list[Person]]) -> dict[str, str]:
-    """Size and time of every picture: cheap to read, and different once a picture changes."""
+def _picture_signatures(images: Place, people: dict[str, list[Person]]) -> dict[str, str]:
+    """Size and time of every picture: cheap to read, and different once a picture changes.
+
+    At a URL, one listing tells them; checksums take the place of times there.
+    """
     if not images.is_dir():
         raise InputError(f"{images}: no such folder of pictures")
     names = {person.filename: None for group in people.values() for person in group}
+    if isinstance(images, Url):
+        there = images.entries()
+        return {name: _entry_signature(there.get(name)) for name in names}
     return {name: _picture_signature(picture_path(images, name)) for name in names}
+
+
+def _entry_signature(entry: Entry | None) -> str:
+    return f"{entry.size} {entry.version}" if entry else MISSING
 
 
 def _picture_signature(path: str) -> str:
@@ -253,7 +273,7 @@ def _by_picture(people: list[Person]) -> list[Person]:
     return [person for group in groups.values() for person in group]
 
 
-def _known_bad(images: Path, signatures: dict[str, str], last: Manifest | None) -> dict[str, str]:
+def _known_bad(images: Place, signatures: dict[str, str], last: Manifest | None) -> dict[str, str]:
     """The reason for each picture that is missing, or was bad in the last run and still is.
 
     It may have been mended without a change of its size and time.
@@ -280,7 +300,7 @@ def _require_people(people: dict[str, list[Person]], bad: dict[str, str]) -> Non
 
 
 def _verified(
-    output: Path, plans: list[Plan], bad: dict[str, str], last: Manifest | None
+    output: Place, plans: list[Plan], bad: dict[str, str], last: Manifest | None
 ) -> dict[str, Shard]:
     """The shards that are there as planned, without those with bad pictures, every byte read."""
     before = last.shards if last else {}
@@ -297,14 +317,14 @@ def _verified(
     return {plan.name: before[plan.name] for plan, fit in zip(plans, kept, strict=True) if fit}
 
 
-def _remove_others(output: Path, kept: dict[str, Shard]) -> None:
+def _remove_others(output: Place, kept: dict[str, Shard]) -> None:
     """Shards of another plan, and what a killed run left, must not be taken for this one's."""
     for path in output.iterdir():
         if OWN_FILES.fullmatch(path.name) and path.name not in kept:
             path.unlink()
 
 
-def _finished(output: Path) -> list[Path]:
+def _finished(output: Place) -> list[Place]:
     """Shards under their own names, whoever made them."""
     return [
         path
@@ -324,12 +344,13 @@ def _report_bad(bad: dict[str, str], skip_bad: bool) -> None:
 
 
 def _write_shards(
-    output: Path, images: Path, manifest: Manifest, plans: list[Plan], skip_bad: bool
+    output: Place, images: Place, manifest: Manifest, plans: list[Plan], skip_bad: bool
 ) -> Manifest:
     """The manifest with what came of the plans; the longest are begun first, so that all workers
     end at about the same time."""
     longest_first = sorted(plans, key=lambda plan: -len(plan.people))
     tasks = [(output, images, plan, skip_bad) for plan in longest_first]
+    written = time.monotonic()
     with (
         Progress("writing shards", total=len(plans), unit="shards") as progress,
         ThreadPoolExecutor(PUBLISHERS) as pool,
@@ -337,7 +358,10 @@ def _write_shards(
         for outcomes in cluster.in_parallel(write_shard, tasks):
             failures = list(pool.map(partial(_publish, output), outcomes))
             manifest = _with_outcomes(manifest, outcomes, failures)
-            write_manifest(output, manifest, for_now=True)
+            waited = time.monotonic() - written > SECONDS_BETWEEN_UPLOADS
+            if waited or any(failures) or not isinstance(output, Url):
+                write_manifest(output, manifest, for_now=True)
+                written = time.monotonic()
             if any(failures):
                 raise InputError(next(filter(None, failures)))
             progress.advance(len(outcomes))
@@ -358,12 +382,12 @@ def _with_outcomes(manifest: Manifest, outcomes: list[Outcome], failures: list[s
     )
 
 
-def _publish(output: Path, outcome: Outcome) -> str:
+def _publish(output: Place, outcome: Outcome) -> str:
     """Gives a whole shard its name, or says why there is none; to be called side by side, as the
     disk makes each wait."""
     if outcome.shard and outcome.path:
         try:
             publish(outcome.path, output / outcome.shard.name)
         except OSError as error:
-            return f"{outcome.path}: cannot be written ({error.strerror})"
+            return f"{output / outcome.shard.name}: cannot be written ({error.strerror})"
     return outcome.failure

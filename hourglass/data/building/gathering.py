@@ -8,12 +8,13 @@ from loguru import logger
 
 from hourglass.core.errors import InputError
 from hourglass.core.skeleton import SKELETONS, Skeleton
+from hourglass.core.storage import Place, Url
 from hourglass.data.readers.checks import check_labels, read_sizes
 from hourglass.data.readers.label_set import Labels, write_frames
 from hourglass.data.readers.labels import find_images
 
 
-def find_pictures(labels: Labels, annotations: Path, images: Path | None) -> Path:
+def find_pictures(labels: Labels, annotations: Path, images: Place | None) -> Place:
     """The folder of the pictures; labelled frames of films are written there.
 
     Args:
@@ -26,6 +27,11 @@ def find_pictures(labels: Labels, annotations: Path, images: Path | None) -> Pat
     """
     if not labels.frames:
         return images or find_images(labels, annotations)
+    if isinstance(images, Url):
+        raise InputError(
+            f"{annotations}: labels {len(labels.frames)} frames of films; they are written to a "
+            f"folder on this machine, not to --images {images}"
+        )
     if images is None:
         raise InputError(
             f"{annotations}: labels {len(labels.frames)} frames of films; say with --images into "
@@ -37,7 +43,7 @@ def find_pictures(labels: Labels, annotations: Path, images: Path | None) -> Pat
     return images
 
 
-def tell(labels: Labels, images: Path) -> None:
+def tell(labels: Labels, images: Place) -> None:
     """Logs what a user should know of labels before training on them.
 
     Raises:

@@ -14,6 +14,7 @@ from typing import Any
 from loguru import logger
 
 from hourglass.core.files import publish, write_aside
+from hourglass.core.storage import Place, Url
 from hourglass.data.records import SCHEMA_VERSION
 from hourglass.data.shards import MANIFEST
 
@@ -62,7 +63,7 @@ class Manifest:
     shards: dict[str, Shard]
 
 
-def read_manifest(output: Path) -> Manifest | None:
+def read_manifest(output: Place) -> Manifest | None:
     """The manifest, or None where there is none that this version can use."""
     path = output / MANIFEST
     if not path.exists():
@@ -79,7 +80,7 @@ def read_manifest(output: Path) -> Manifest | None:
     return manifest if manifest.schema_version == SCHEMA_VERSION else None
 
 
-def write_manifest(output: Path, manifest: Manifest, *, for_now: bool = False) -> None:
+def write_manifest(output: Place, manifest: Manifest, *, for_now: bool = False) -> None:
     """Replaces the manifest in one step.
 
     Args:
@@ -96,9 +97,11 @@ def write_manifest(output: Path, manifest: Manifest, *, for_now: bool = False) -
     publish(write_aside(path, [text.encode(), b"\n"]), path)
 
 
-def is_whole(shard: Shard, output: Path) -> bool:
-    """Whether a shard is there as it was written, every byte of it read."""
+def is_whole(shard: Shard, output: Place) -> bool:
+    """Whether a shard is there as it was written, every byte of it read; at a URL, by its size."""
     path = output / shard.name
+    if isinstance(path, Url):
+        return path.is_file() and path.entry().size == shard.size
     if not path.is_file() or path.stat().st_size != shard.size:
         return False
     return _checksum(path) == shard.checksum

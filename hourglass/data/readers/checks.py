@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from hourglass.core.errors import InputError
 from hourglass.core.geometry import REFERENCE_HEIGHT, crop_side
 from hourglass.core.person import Person
 from hourglass.core.skeleton import Skeleton
+from hourglass.core.storage import Place, Url
 from hourglass.data.readers.label_set import Labels
 from hourglass.media.pictures import picture_size
 
@@ -36,6 +36,9 @@ MOST = 0.5
 CORNER = (0.0, -1.0)
 """What 0 becomes in formats that count pixels from 0, and from 1."""
 
+FETCHED = 500
+"""Pictures that are fetched to be looked at: enough to see a mistake that all labels share."""
+
 Sizes = dict[str, tuple[int, int]]
 
 
@@ -50,17 +53,19 @@ class _Columns(NamedTuple):
     size: np.ndarray  # (N, 2) width, height
 
 
-def read_sizes(images: Path, names: Iterable[str]) -> Sizes:
-    """Width and height, upright, of the pictures that can be read."""
+def read_sizes(images: Place, names: Iterable[str]) -> Sizes:
+    """Width and height, upright, of the pictures that can be read; at a URL, `FETCHED` of them."""
 
     def size(name: str) -> tuple[int, int] | None:
         # The builder reads all of each picture, and says what is wrong with one.
-        with contextlib.suppress(InputError):
+        with contextlib.suppress(InputError, OSError):
             if (images / name).is_file():  # a pipe would have to be waited for
                 return picture_size(images / name)
         return None
 
     unique = list(dict.fromkeys(names))
+    if isinstance(images, Url):
+        unique = unique[:: -(-len(unique) // FETCHED) or 1]
     with ThreadPoolExecutor() as pool:
         found = zip(unique, pool.map(size, unique), strict=True)
         return {name: one for name, one in found if one is not None}
