@@ -65,16 +65,23 @@ class PeopleDetector:
             is none.
         """
         large = max(picture.shape[:2]) > HARDLY_LARGER * SMALL_SIDE
-        found = self._find(picture, side=SIDE if large else SMALL_SIDE)
+        found = self.find(picture, side=SIDE if large else SMALL_SIDE)
         if found:
             return found
-        return self._find(picture, room=ROOM)
+        return self.find(picture, room=ROOM)
 
-    def _find(self, picture: np.ndarray, *, side: int = SMALL_SIDE, room: float = 0.0) -> list[Box]:
-        """Looks once, with room of a share of the longer side around the picture.
+    def find(self, picture: np.ndarray, *, side: int = SMALL_SIDE, room: float = 0.0) -> list[Box]:
+        """Looks once.
 
-        The picture is shrunk before it is put on its background, so that no large one is made.
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            side: Of the network's input, px: `SMALL_SIDE` or `SIDE`.
+            room: Share of the picture's longer side that is added around it.
+
+        Returns:
+            As `__call__`.
         """
+        # The picture is shrunk before it is put on its background, so that no large one is made.
         zoom = side / ((1 + 2 * room) * max(picture.shape[:2]))
         start = round(room * zoom * max(picture.shape[:2]))
         size = [max(1, round(length * zoom)) for length in picture.shape[1::-1]]

@@ -115,9 +115,9 @@ def test_somebody_with_room_around_is_found_in_the_pictures_own_pixels(
     detector: PeopleDetector, photograph: np.ndarray
 ):
     for picture in (photograph[:, 60:330], photograph[60:400]):
-        for x, y, width, height in detector._find(picture, room=0.3):
+        for x, y, width, height in detector.find(picture, room=0.3):
             assert 0 <= x < x + width <= picture.shape[1]
             assert 0 <= y < y + height <= picture.shape[0]
-        (close,) = detector._find(picture, room=0.3)[:1]
-        (plain,) = detector._find(picture)[:1]
+        (close,) = detector.find(picture, room=0.3)[:1]
+        (plain,) = detector.find(picture)[:1]
         assert overlap(close, plain) > 0.8
