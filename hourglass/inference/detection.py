@@ -18,8 +18,8 @@ WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "yolox_nano.onnx"
 
 SMALL_SIDE, SIDE = 416, 640
 """Sides of the detector's square input, px: the first, as in its training, for pictures that are
-hardly larger; the second for all others. Of people 40 px high in pictures of 640×480 px the first
-finds 40 in 100, the second 87, in 2.6 times the time."""
+hardly larger; the second for all others. Of people of 40 px in pictures of 640×480 px the first
+finds 35 in 100, the second 65, in three times the time (docs/PERFORMANCE.md)."""
 
 HARDLY_LARGER = 1.15
 
