@@ -104,9 +104,10 @@ def measure_rate(page: Any, address: str, model: str, threads: int, seconds: flo
     page.goto(f"{address}?threads={threads}")
     page.wait_for_selector("body[data-ready]", timeout=LOAD_TIME)
     choice = page.get_by_label(model, exact=True)
-    if choice.count():
+    if not choice.is_checked():
         choice.check(force=True)
         page.wait_for_selector(f"#told:text('{model} is ready')", timeout=LOAD_TIME)
+    page.get_by_label("One", exact=True).check(force=True)
     page.locator("#camera").click()
     page.wait_for_selector("#told:text-matches('^camera: 1 person')", timeout=LOAD_TIME)
     page.wait_for_timeout(1000 * seconds)

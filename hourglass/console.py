@@ -68,7 +68,8 @@ models_option = click.option(
     "models",
     type=PLACE,
     multiple=True,
-    help="Model file; of a page, each that it offers. [default: as of the other commands]",
+    help="Model file; for a page, each that it offers. [default: the newest "
+    "models/*/best.keras, or what is shipped]",
 )
 flip_test_option = click.option(
     "--flip-test", is_flag=True, help="Average in each crop's mirror image."

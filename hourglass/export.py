@@ -13,7 +13,7 @@ from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.exporting import choices
-from hourglass.exporting.browser import browser_models
+from hourglass.exporting.browser import browser_models, default_models
 from hourglass.exporting.operators import describe_operators, read_operators
 from hourglass.inference.estimator import default_model
 from hourglass.lifting.model_file import SUFFIX as LIFTER_SUFFIX
@@ -53,7 +53,7 @@ def _export_page(
     require_page_free(output, force=force)
     npm_folder = find_runtime(runtime)
     with quiet_stderr(), tempfile.TemporaryDirectory() as made:
-        files = browser_models([*map(local_copy, models)] or [default_model()], Path(made))
+        files = browser_models([*map(local_copy, models)] or default_models(), Path(made))
         write_site(output, files, runtime=npm_folder, force=force)
     names = ", ".join(file.stem for file in files)
     click.echo(f"page with {names} in {output}; python -m http.server -d {output} shows it")

@@ -16,7 +16,7 @@ from hourglass.console import PATH, command, flip_test_option, model_option, qui
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
-from hourglass.exporting.browser import browser_models
+from hourglass.exporting.browser import browser_models, default_models
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.passes import lift_text
@@ -50,11 +50,12 @@ def _uvicorn() -> Any:
     return uvicorn
 
 
-def _write_site(model: Path, folder: Path, runtime: Path | None) -> Path:
+def _write_site(model: Path | None, folder: Path, runtime: Path | None) -> Path:
     """The page that runs in the browser, in a folder below `folder`."""
     npm_folder, site = find_runtime(runtime), folder / "site"
     with quiet_stderr():
-        write_site(site, browser_models([model], folder), runtime=npm_folder)
+        files = browser_models([model] if model else default_models(), folder)
+        write_site(site, files, runtime=npm_folder)
     return site
 
 
@@ -88,17 +89,18 @@ def main(
     """Shows a page that draws skeletons on pictures and a camera's film, until Ctrl-C."""
     uvicorn = _uvicorn()
     _require_free(host, port)
-    model = model or default_model()
+    path = model or default_model()
     with quiet_stderr():
-        estimator = PoseEstimator.load(model, flip_test=flip_test)
+        estimator = PoseEstimator.load(path, flip_test=flip_test)
     lifter = Lifter.load()
     address = f"[{host}]" if ":" in host else host
     with tempfile.TemporaryDirectory() as folder:
         page = f"{PLACE}/" if browser else None
         app = make_app(estimator, lambda text: lift_text(text, lifter), in_browser=page)
         if browser:
-            app = with_site(app, _write_site(local_copy(model), Path(folder), runtime))
-        click.echo(f"http://{address}:{port} shows poses by {model}; Ctrl-C ends it")
+            own = local_copy(model) if model else None
+            app = with_site(app, _write_site(own, Path(folder), runtime))
+        click.echo(f"http://{address}:{port} shows poses by {path}; Ctrl-C ends it")
         if browser:
             click.echo(f"http://{address}:{port}{PLACE}/ runs the model in the visitor's browser")
         uvicorn.run(HostGuard(app, host), host=host, port=port, log_level="warning", **SOCKETS)

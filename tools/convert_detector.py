@@ -16,11 +16,15 @@ import click
 from hourglass.console import PATH, command, force_option, quiet_stderr
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
-from hourglass.inference.detection import PERSON, SIDE, SMALL_SIDE, WEIGHTS
+from hourglass.inference.detection import (
+    LITERT_WEIGHTS,
+    PERSON,
+    SIDE,
+    SMALL_SIDE,
+    WEIGHTS,
+)
 
 SIDES = (SMALL_SIDE, SIDE)
-
-OUTPUT = WEIGHTS.with_suffix(".tflite")
 
 CLASSES = 80
 
@@ -172,7 +176,9 @@ def _with_weights_once(content: bytes) -> bytes:
 
 
 @click.command()
-@click.option("--output", type=PATH, default=OUTPUT, show_default=True, help="File to write.")
+@click.option(
+    "--output", type=PATH, default=LITERT_WEIGHTS, show_default=True, help="File to write."
+)
 @click.option("--float32", is_flag=True, help="Keep the weights as they are. [default: float16]")
 @force_option
 @command

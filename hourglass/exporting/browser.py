@@ -7,9 +7,19 @@ from pathlib import Path
 
 from hourglass.core.errors import InputError
 from hourglass.exporting.choices import ENDINGS, FLOAT16, LITERT, Choices
-from hourglass.inference.estimator import SHIPPED, SHIPPED_LITERT
+from hourglass.inference.detection import LITERT_WEIGHTS
+from hourglass.inference.estimator import SHIPPED, SHIPPED_LITERT, default_model
 from hourglass.modelfiles.metadata import SUFFIX
 from hourglass.modelfiles.runtimes import load_runtime
+
+
+def default_models() -> list[Path]:
+    """The model of one's own that was trained last, or else all that are shipped, largest first."""
+    model = default_model()
+    if model not in (SHIPPED, SHIPPED_LITERT):
+        return [model]
+    files = set(SHIPPED.parent.glob(f"*{ENDINGS[LITERT]}")) - {LITERT_WEIGHTS}
+    return sorted(files, key=lambda file: file.stat().st_size, reverse=True)
 
 
 def browser_models(models: Sequence[Path], folder: Path) -> list[Path]:

@@ -16,6 +16,9 @@ from hourglass.core.pose import Box
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "yolox_nano.onnx"
 
+LITERT_WEIGHTS = WEIGHTS.with_suffix(".tflite")
+"""The same for LiteRT, as `tools.convert_detector` makes it: for the page in the browser."""
+
 SMALL_SIDE, SIDE = 416, 640
 """Sides of the detector's square input, px: the first, as in its training, for pictures that are
 hardly larger; the second for all others. Of people of 40 px in pictures of 640×480 px the first

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hourglass.core.errors import InputError
-from hourglass.inference.detection import WEIGHTS as DETECTOR
+from hourglass.inference.detection import LITERT_WEIGHTS
 from hourglass.media.drawing import ID_COLOURS, MIN_SCORE
 from hourglass.web.litert_js import copy_runtime
 
@@ -59,7 +59,7 @@ def write_site(output: Path, models: Sequence[Path], *, runtime: Path, force: bo
         (folder / "models").mkdir()
         for model in models:
             shutil.copyfile(model, folder / "models" / model.name)
-        shutil.copyfile(DETECTOR.with_suffix(".tflite"), folder / "detector.tflite")
+        shutil.copyfile(LITERT_WEIGHTS, folder / "detector.tflite")
         about = {
             "models": [_entry(model) for model in models],
             "detector": "detector.tflite",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hourglass.inference.detection import SIDE, SMALL_SIDE, WEIGHTS
+from hourglass.inference.detection import LITERT_WEIGHTS, SIDE, SMALL_SIDE, WEIGHTS
 from hourglass.media.pictures import read_picture
 from tools import convert_detector
 
@@ -36,7 +36,7 @@ def predictions(path: Path, image: np.ndarray) -> np.ndarray:
 
 
 def test_the_shipped_file_finds_what_the_original_finds():
-    path = WEIGHTS.with_suffix(".tflite")
+    path = LITERT_WEIGHTS
     assert path.stat().st_size <= 2_000_000
     image = shown(SMALL_SIDE)
     found, expected = predictions(path, image), original(image)

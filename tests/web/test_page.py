@@ -120,15 +120,19 @@ def page(opened: Page, address: str) -> Iterator[Page]:
     opened.tab.locator("#threshold").fill("0.2")
     opened.tab.context.clear_permissions()
     assert opened.faults == []
+    assert f"{address}models/lite.tflite" in opened.requests  # the worker's are seen, too
     assert [url for url in opened.requests if not url.startswith((address, "blob:"))] == []
 
 
 @pytest.fixture
 def png(tmp_path: Path) -> Callable[[str], Path]:
-    """A photograph of the tests without loss, so that JPEG decoders do not matter."""
+    """A photograph of the tests without loss, so that JPEG decoders do not matter.
+
+    Its name is the test's own, so that what the page tells is of no other test's picture.
+    """
 
     def write(name: str) -> Path:
-        path = tmp_path / f"{name}.png"
+        path = tmp_path / f"{tmp_path.name}.png"
         Image.open(PICTURES / f"{name}.jpg").save(path)
         return path
 
@@ -141,19 +145,22 @@ def points_and_scores(person: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return points, np.array([joint["score"] for joint in joints])
 
 
+@pytest.mark.parametrize("flip_test", [False, True])
 def test_a_pictures_json_is_pythons(
-    page: Page, png: Callable[[str], Path], shipped: PoseEstimator, tmp_path: Path
+    page: Page, png: Callable[[str], Path], tmp_path: Path, flip_test: bool
 ):
     path = png("foundry")
-    expected = shipped(read_picture(path))
+    expected = PoseEstimator.load(SHIPPED_LITERT, flip_test=flip_test)(read_picture(path))
+    page.tab.locator("#flip").set_checked(flip_test, force=True)
     page.open(path)
-    assert page.told("foundry.png: 1 person, score 0.")
+    assert page.told(f"{path.name}: 1 person, score 0.")
     (found,) = page.json(tmp_path)
+    page.tab.locator("#flip").uncheck(force=True)
     assert list(found) == ["image", "width", "height", "people"]
-    assert (found["image"], found["width"], found["height"]) == ("foundry.png", 480, 320)
+    assert (found["image"], found["width"], found["height"]) == (path.name, 480, 320)
     (person,) = found["people"]
     assert list(person) == list(expected.to_dict())
-    assert [joint["name"] for joint in person["keypoints"]] == list(shipped.skeleton.joints)
+    assert [joint["name"] for joint in person["keypoints"]] == list(expected.skeleton.joints)
     points, scores = points_and_scores(person)
     np.testing.assert_allclose(points, expected.points, atol=0.5)
     np.testing.assert_allclose(scores, expected.scores, atol=0.01)
@@ -249,12 +256,13 @@ def test_a_wrong_file_is_told(page: Page, tmp_path: Path, name: str, content: by
 def test_the_knob_changes_the_model_and_its_skeleton(
     page: Page, png: Callable[[str], Path], tmp_path: Path
 ):
-    page.open(png("foundry"))
-    page.told("foundry.png: 1 person")
+    path = png("foundry")
+    page.open(path)
+    page.told(f"{path.name}: 1 person")
     first = page.json(tmp_path)[0]["people"][0]["keypoints"]
     page.choose("points")
     page.tab.wait_for_selector("#model-hint:text-matches('skeleton points')", timeout=PATIENCE)
-    page.told("foundry.png: 1 person")
+    page.told(f"{path.name}: 1 person")
     second = page.json(tmp_path)[0]["people"][0]["keypoints"]
     assert [joint["name"] for joint in second] == [f"point_{number}" for number in range(16)]
     away = [abs(one["x"] - two["x"]) for one, two in zip(first, second, strict=True)]
@@ -263,7 +271,7 @@ def test_the_knob_changes_the_model_and_its_skeleton(
     drawn = np.asarray(Image.open(page.saved("Save picture", tmp_path)).convert("RGB"), int)
     assert (np.abs(drawn - [255, 0, 255]).max(axis=-1) < 30).sum() > 100
     page.choose("lite")
-    page.told("foundry.png: 1 person")
+    page.told(f"{path.name}: 1 person")
 
 
 @pytest.fixture
@@ -289,8 +297,9 @@ def test_it_uses_threads_where_it_is_served_with_the_headers(browser: Any, serve
     threaded = Page(context.new_page(), f"{served}/?threads=2")
     assert "2 threads" in threaded.tab.inner_text("#runtime")
     threaded.choose("One")
-    threaded.open(png("foundry"))
-    threaded.told("foundry.png: 1 person")
+    path = png("foundry")
+    threaded.open(path)
+    threaded.told(f"{path.name}: 1 person")
     context.close()
 
 
@@ -299,29 +308,30 @@ def test_the_picture_is_saved_as_large_as_it_is_with_what_is_shown(
 ):
     path = png("foundry")
     page.open(path)
-    page.told("foundry.png: 1 person")
+    page.told(f"{path.name}: 1 person")
     saved = page.saved("Save picture", tmp_path)
-    assert saved.name == "foundry_pose.png"
+    assert saved.name == f"{path.stem}_pose.png"
     drawn, original = (np.asarray(Image.open(one).convert("RGB"), int) for one in (saved, path))
     assert drawn.shape == original.shape
     assert (np.abs(drawn - original).max(axis=-1) > 30).sum() > 200
     page.tab.locator("#threshold").fill("1")
     again = page.saved("Save picture", tmp_path)
     np.testing.assert_allclose(np.asarray(Image.open(again).convert("RGB"), int), original, atol=2)
-    page.told("foundry.png")
+    page.told(path.name)
     page.tab.evaluate("document.getElementById('told').textContent = ''")
     page.choose("Heatmap")
-    page.told("foundry.png: 1 person")
+    page.told(f"{path.name}: 1 person")
     glowing = np.asarray(Image.open(page.saved("Save picture", tmp_path)).convert("RGB"), int)
     assert (glowing.sum(axis=-1) > original.sum(axis=-1) + 30).mean() > 0.002
     page.tab.get_by_label("Heatmap").uncheck(force=True)
 
 
 def test_keys_and_screen_readers_reach_everything(page: Page, png: Callable[[str], Path]):
-    page.open(png("foundry"))
-    page.told("foundry.png: 1 person")
+    path = png("foundry")
+    page.open(path)
+    page.told(f"{path.name}: 1 person")
     tab = page.tab
-    assert tab.get_by_role("img", name="foundry.png: 1 person, score").is_visible()
+    assert tab.get_by_role("img", name=f"{path.name}: 1 person, score").is_visible()
     order = ["camera", "people-one", "skeleton", "threshold", "flip", "save-json"]
     tab.locator("#choose").focus()
     reached: list[str] = []

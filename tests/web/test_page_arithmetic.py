@@ -17,7 +17,7 @@ from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.geometry import box_to_crop, crop, crop_to_picture, from_grid
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import MPII
-from hourglass.inference.detection import WEIGHTS, PeopleDetector
+from hourglass.inference.detection import LITERT_WEIGHTS, PeopleDetector
 from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.media.pictures import read_picture
 from hourglass.media.results import Found, to_json
@@ -137,7 +137,7 @@ def test_people_are_detected_where_python_detects_them(node: Any, rgba: Any, nam
     shown = node(script, given)
     side = shown["side"]
     image = np.array(shown["data"], np.uint8).reshape(1, side, side, 3)
-    detector = interpreter(str(WEIGHTS.with_suffix(".tflite")))
+    detector = interpreter(str(LITERT_WEIGHTS))
     rows = detector.get_signature_runner(f"side_{side}")(image=image)["predictions"]
     script = """
     import { boxesOf } from "./detection.js";
@@ -321,3 +321,15 @@ def test_the_detector_is_asked_a_quarter_of_the_time_at_most(node: Any):
     """
     assert node(script, 0)[:3] == [0, 0.1, 0.2]  # nobody is known yet
     assert node(script, 1)[:4] == [0, 3, 6, 9]
+
+
+def test_the_rate_is_that_of_the_last_thirty_frames(node: Any):
+    script = """
+    import { Rate } from "./rate.js";
+    const rate = new Rate();
+    console.log(JSON.stringify(given.map((time) => rate.note(time))));
+    """
+    times = [1000.0, 1500.0, *(2000.0 + 100 * frame for frame in range(31))]
+    rates = node(script, times)
+    assert rates[:3] == [None, 2, 2]  # JSON knows no NaN
+    assert rates[-1] == pytest.approx(10)

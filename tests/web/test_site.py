@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from hourglass.export import main
+from hourglass.exporting.browser import default_models
+from hourglass.inference.detection import LITERT_WEIGHTS
 from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.media.drawing import MIN_SCORE
 from hourglass.web import litert_js
@@ -111,6 +113,21 @@ def test_what_cannot_be_written_is_told(
     Path("kept/mine.txt").write_text("mine")
     assert error_of(main, "--format", "web", *words).startswith(told)
     assert not Path("page").exists()
+
+
+def test_a_page_offers_what_is_shipped_unless_one_has_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    shipped = default_models()
+    assert SHIPPED_LITERT in shipped
+    assert LITERT_WEIGHTS not in shipped
+    sizes = [model.stat().st_size for model in shipped]
+    assert sizes == sorted(sizes, reverse=True)
+    own = Path("models/run/best.keras")
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert default_models() == [own]
 
 
 def test_other_formats_take_one_model(error_of: Callable[..., str]):

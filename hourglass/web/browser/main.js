@@ -2,6 +2,7 @@
 
 import { draw } from "./drawing.js";
 import { Engine } from "./engine.js";
+import { Rate } from "./rate.js";
 import { download, stemOf, toJson, toObject } from "./results.js";
 import { Camera, openFile } from "./sources.js";
 import { fillTable } from "./table.js";
@@ -9,6 +10,7 @@ import { fillTable } from "./table.js";
 const MOST_THREADS = 4; // more gain little, and other programs want some
 const MOST_FRAMES = 20000; // of a film or camera kept for the JSON: eleven minutes at 30 frames/s
 const TOLD_EVERY = 2000; // ms between spoken notes on a film
+const FAULT_STANDS = 6000; // ms for which nothing that was found takes a fault's place
 const SLOWEST = 0.1; // playing speed
 const SHARP_SIDE = 1200, MOST_ZOOM = 4; // small pictures are drawn larger, so that lines are sharp
 
@@ -27,9 +29,9 @@ const state = {
   found: new Map(), // people of a film's or camera's frames, by their time
   time: null, // of the frame that was looked at last, s
   turn: 0, // of the newest source: whatever answers for an older one is dropped
-  intervals: [], // ms from frame to frame, the last few
-  lastFrame: 0,
+  rate: new Rate(),
   toldAt: 0,
+  faultUntil: 0,
 };
 
 function tell(text, isFault = false) {
@@ -37,7 +39,15 @@ function tell(text, isFault = false) {
   element("told").classList.toggle("error", isFault);
 }
 
-const tellFault = (error) => tell(error.message, true);
+function tellFault(error) {
+  tell(error.message, true);
+  state.faultUntil = performance.now() + FAULT_STANDS;
+}
+
+function tellFound(text) {
+  if (performance.now() > state.faultUntil) tell(text);
+}
+
 const peopleText = (count) => (count === 1 ? "1 person" : `${count || "no"} people`);
 
 // Showing.
@@ -70,11 +80,8 @@ function show() {
 
 function showCost(ms) {
   element("cost").textContent = ms < 9.95 ? ms.toFixed(1) : Math.round(ms);
-  const now = performance.now();
-  if (state.lastFrame) state.intervals = [...state.intervals.slice(-29), now - state.lastFrame];
-  state.lastFrame = now;
-  const mean = state.intervals.reduce((sum, one) => sum + one, 0) / state.intervals.length;
-  element("rate").textContent = state.intervals.length ? (1000 / mean).toFixed(1) : "–";
+  const rate = state.rate.note();
+  element("rate").textContent = Number.isNaN(rate) ? "–" : rate.toFixed(1);
 }
 
 function showSource() {
@@ -96,10 +103,10 @@ function letSave(may) {
 
 // Looking.
 
-async function lookAtFrame(time) {
-  const { frame } = state, context = frame.getContext("2d", { willReadFrequently: true });
-  const picture = context.getImageData(0, 0, frame.width, frame.height);
-  return state.engine.look(picture, {
+/** Asks what is in a frame of this time, s; null of a picture. */
+async function lookAt(frame, time) {
+  const context = frame.getContext("2d", { willReadFrequently: true });
+  return state.engine.look(context.getImageData(0, 0, frame.width, frame.height), {
     several: several(),
     time,
     live: state.source.kind === "camera",
@@ -114,19 +121,19 @@ async function lookAgain() {
   if (!source || !state.about) return;
   if (moving() && !source.video.paused) return; // its next frame comes soon
   if (source.kind === "picture") {
-    tell(`Looking at ${source.name} …`);
+    tellFound(`Looking at ${source.name} …`);
     letSave(false);
   }
   try {
-    const { people, ms } = await lookAtFrame(moving() ? state.time ?? 0 : null);
+    const { people, ms } = await lookAt(state.frame, moving() ? state.time ?? 0 : null);
     if (turn !== state.turn) return;
     state.people = people;
     if (moving()) keep();
     showCost(ms);
     show();
     letSave(true);
-    tell(`${source.name}: ${peopleText(people.length)}${scoreText(people)}`);
-    if (!people.length) tell(`${source.name}: no people. If one person fills it, choose One.`);
+    tellFound(`${source.name}: ${peopleText(people.length)}${scoreText(people)}`);
+    if (!people.length) tellFound(`${source.name}: no people. If one person fills it, choose One.`);
   } catch (error) {
     if (turn === state.turn) tellFault(error);
   }
@@ -141,31 +148,42 @@ function keep() {
   if (state.found.size > MOST_FRAMES) state.found.delete(state.found.keys().next().value);
 }
 
-/** Looks at a film's or camera's newest frame, again and again, until another source comes. */
+/** Takes a source's fresh frame and asks what is in it; null if there is none. */
+function begin(source, fresh, frame) {
+  if (!fresh) return null;
+  source.grab(frame);
+  const time = source.timeOf(fresh), answer = lookAt(frame, time);
+  answer.catch(() => {}); // whoever waits for it hears of it; nobody does once the source is closed
+  return { frame, time, answer, presented: fresh.presentedFrames };
+}
+
+/** Looks at the newest frames, one after the other; while one is drawn the next is looked at. */
 async function follow(source, turn) {
-  let presented = null;
-  for (let fresh = await source.next(); fresh; fresh = await source.next()) {
-    source.grab(state.frame);
-    state.time = source.timeOf(fresh);
-    const { people, ms } = await lookAtFrame(state.time);
+  let spare = document.createElement("canvas"), presented = null;
+  let looking = begin(source, await source.next(), state.frame);
+  while (looking) {
+    const { people, ms } = await looking.answer;
     if (turn !== state.turn) return;
-    state.people = people;
+    const next = begin(source, source.waiting(), spare), { frame, time } = looking;
+    Object.assign(state, { frame, time, people });
     keep();
     showCost(ms);
     show();
     letSave(true);
     if (source.kind === "film") {
-      pace(source.video, presented === null ? 1 : fresh.presentedFrames - presented);
-      presented = fresh.presentedFrames;
+      pace(source.video, presented === null ? 1 : looking.presented - presented);
+      presented = looking.presented;
       showPlace();
     }
     if (performance.now() - state.toldAt > TOLD_EVERY) tellLive();
+    looking = next ?? begin(source, await source.next(), spare);
+    spare = frame;
   }
 }
 
 function tellLive() {
   const text = `${state.source.name}: ${peopleText(state.people.length)}`;
-  if (element("told").textContent !== text) tell(text);
+  if (element("told").textContent !== text) tellFound(text);
   state.toldAt = performance.now();
 }
 
@@ -179,7 +197,8 @@ function pace(video, passed) {
 async function open(source) {
   const turn = ++state.turn;
   state.source?.close();
-  Object.assign(state, { source, people: [], time: null, intervals: [], lastFrame: 0, toldAt: 0 });
+  Object.assign(state, { source, people: [], time: null, rate: new Rate() });
+  Object.assign(state, { toldAt: 0, faultUntil: 0 });
   state.found.clear();
   state.frame = source.frame ?? document.createElement("canvas");
   letSave(false);
@@ -207,7 +226,7 @@ function attend(source) {
   source.video.srcObject.getVideoTracks()[0].addEventListener("ended", () => {
     if (state.source !== source) return;
     close();
-    tell("the camera has gone: it was taken away, or another program took it", true);
+    tellFault(new Error("the camera has gone: it was taken away, or another program took it"));
   });
 }
 
@@ -258,6 +277,7 @@ function showPlace() {
 async function useModel(entry) {
   tell(`Loading ${entry.name} …`);
   state.about = await state.engine.model(entry.file);
+  state.people = []; // they were found by another model, of other joints perhaps
   const { size, skeleton } = state.about;
   element("model-hint").textContent = `${size} px, ${entry.megabytes} MB, skeleton ${skeleton.name}`;
   element("flip-row").parentElement.hidden = !skeleton.flip_order && element("slow-row").hidden;
@@ -354,7 +374,7 @@ function connect() {
   element("panel").addEventListener("submit", (event) => event.preventDefault());
   element("save-json").addEventListener("click", saveJson);
   element("save-picture").addEventListener("click", savePicture);
-  document.addEventListener("visibilitychange", () => { state.intervals = []; state.lastFrame = 0; });
+  document.addEventListener("visibilitychange", () => { state.rate = new Rate(); });
 }
 
 function saveJson() {

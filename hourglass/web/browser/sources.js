@@ -74,9 +74,14 @@ class Moving {
   /** Waits for a frame that was not taken yet; null once the source is closed. */
   async next() {
     while (!this.#fresh && !this.#closed) await new Promise((resolve) => { this.#wake = resolve; });
-    const fresh = this.#fresh;
+    return this.waiting();
+  }
+
+  /** The same if there is such a frame now; null if not. */
+  waiting() {
+    const fresh = this.#closed ? null : this.#fresh;
     this.#fresh = null;
-    return this.#closed ? null : fresh;
+    return fresh;
   }
 
   /** Learns from what the browser tells of every frame, looked at or not. */
