@@ -25,9 +25,6 @@ WRONG_HOST, BUSY = 403, 503
 NOT_ALLOWED = 1008
 """What a WebSocket is closed with."""
 
-NOT_ALLOWED = 1008
-"""What a WebSocket is closed with."""
-
 LOCALHOST = "localhost"
 
 

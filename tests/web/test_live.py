@@ -319,15 +319,28 @@ def test_the_page_shows_the_cameras_people_with_their_numbers(
 
 
 @needs_browser
-def test_a_refused_camera_is_said(serving: Callable[..., Any], dot_finder: Runtime):
+@pytest.mark.parametrize(
+    ("arguments", "allowed", "told"),
+    [
+        (FAKE, [], "The camera was refused"),
+        (("--no-sandbox",), ["camera"], "There is no camera."),
+    ],
+)
+def test_a_camera_that_is_refused_or_missing_is_said(
+    serving: Callable[..., Any],
+    dot_finder: Runtime,
+    arguments: tuple[str, ...],
+    allowed: list[str],
+    told: str,
+):
     from playwright.sync_api import expect, sync_playwright
 
     address, _ = serving(PoseEstimator(dot_finder))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FAKE))
-        page = browser.new_page()
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(arguments))
+        page = browser.new_context(permissions=allowed).new_page()
         page.goto(address)
         page.locator("#camera").click()
-        expect(page.locator("#told.error")).to_contain_text("The camera was refused")
+        expect(page.locator("#told.error")).to_contain_text(told, timeout=30_000)
         expect(page.locator("#camera")).to_have_text("Use the camera")
         browser.close()
