@@ -45,9 +45,13 @@ from hourglass.data.records import SCHEMA_VERSION
 from hourglass.data.shards import SUFFIX, shard_name
 from hourglass.media.pictures import read_bytes, to_jpeg
 
+PROBE = "probe"
+"""How the name of a file begins by which a folder is tried."""
+
 OWN_FILES = re.compile(
     rf"(train|validation)_\d+_of_\d+{re.escape(SUFFIX)}(\.\d+{re.escape(TEMPORARY)})?"
     rf"|{re.escape(MANIFEST)}\.\d+{re.escape(TEMPORARY)}"
+    rf"|{PROBE}{re.escape(TEMPORARY)}(\.\d+{re.escape(TEMPORARY)})?"
 )
 """Names of shards and of what a killed run leaves; other files in the folder are not touched."""
 
@@ -193,7 +197,7 @@ def _refuse_other_shards(output: Place, manifest: Manifest, last: Manifest | Non
 def _make_writable(output: Place) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
-        probe = output / f"probe{TEMPORARY}"
+        probe = output / f"{PROBE}{TEMPORARY}"
         publish(write_aside(probe, []), probe)
         probe.unlink()
     except OSError as error:

@@ -31,7 +31,7 @@ def assert_nothing_half_written(folder: Path, expected: dict[str, bytes]) -> Non
     if manifest.exists():
         assert set(json.loads(manifest.read_text())["shards"]) <= set(shards_in(folder))
     others = {path.name for path in folder.iterdir() if not OWN_FILES.fullmatch(path.name)}
-    assert {name for name in others if name[0] != "."} <= {"manifest.json", "probe.partial"}
+    assert {name for name in others if name[0] != "."} <= {"manifest.json"}
 
 
 def test_a_build_killed_at_any_of_its_steps_is_ended_by_the_next(
