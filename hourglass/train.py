@@ -13,14 +13,14 @@ from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choices
 
+DEFAULT_DATA = "tfrecords"
+
 
 @click.command()
 @click.option(
     "--data",
-    default="tfrecords",
-    show_default=True,
     help="Folder of the TFRecord shards; several, such as A,B; or several with the share of each "
-    "in an epoch, such as A:0.6,B:0.4.",
+    f"in an epoch, such as A:0.6,B:0.4. [default: {DEFAULT_DATA}; with --resume, the run's own]",
 )
 @click.option(
     "--preset",
@@ -30,6 +30,7 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
 )
 @click.option("--run", help="Name of the run. [default: the preset's name]")
 @click.option("--resume", is_flag=True, help="Go on with the run, with its own choices.")
+@click.option("--new-data", is_flag=True, help="With --resume: data other than the run's will do.")
 @click.option(
     "--models",
     type=PLACE,
@@ -92,10 +93,11 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choi
 @click.option("--summary", is_flag=True, help="Print the network's layers, and do not train.")
 @command
 def main(
-    data: str,
+    data: str | None,
     name: str | None,
     run: str | None,
     resume: bool,
+    new_data: bool,
     models: Place,
     logs: Place,
     weights: Place | None,
@@ -107,6 +109,9 @@ def main(
     """Trains a stacked hourglass on the shards that `hourglass.build` made."""
     if resume and weights:
         raise InputError("--weights starts a run and --resume goes on with one: give one of them")
+    if new_data and not resume:
+        raise InputError("--new-data is for a run that goes on, with --resume")
+    data = data or (None if resume else DEFAULT_DATA)
     run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
     config = chosen_config(name, folder, resume, given_choices(options, settings))
@@ -130,6 +135,7 @@ def main(
             folder=folder,
             board=board,
             resume=resume,
+            new_data=new_data,
             weights=weights,
             teacher=teacher,
             devices=devices,

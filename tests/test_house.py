@@ -152,6 +152,7 @@ WINGS = {
             "feed",
             "optimizer",
             "model",
+            "provenance",
             "hooks",
             "distillation",
             "callbacks",

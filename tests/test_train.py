@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import re
 import shutil
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
+from loguru import logger
 
 from hourglass.core.config import (
     PRESETS,
@@ -30,12 +32,15 @@ from hourglass.core.config import (
     preset,
     to_json,
 )
+from hourglass.core.errors import InputError
 from hourglass.core.person import Person
+from hourglass.data.datasets import training_dataset
+from hourglass.data.loader import training_batches
 from hourglass.data.records import frame, to_example
-from hourglass.modelfiles.keras_file import TrainingState, load_model
+from hourglass.modelfiles.keras_file import OPTIMIZER_MEMBER, TrainingState, load_model, read_config
 from hourglass.train import main
 from hourglass.training.callbacks.names import VALIDATION_LOSS
-from hourglass.training.devices import Devices
+from hourglass.training.devices import Devices, find_devices
 from hourglass.training.run import Run, train
 
 PCKH, PCKH_STRICT = "val_pckh@0.5", "val_pckh@0.1"
@@ -115,7 +120,7 @@ def events_of(board: Path) -> Any:
 
 
 def test_a_run_leaves_its_models_choices_and_history(micro_run: Run, micro_config: Config):
-    names = {"config.json", "history.csv", "best.keras", "last.keras"}
+    names = {"config.json", "data.json", "history.csv", "best.keras", "last.keras"}
     assert {path.name for path in micro_run.folder.iterdir()} == names
     text = (micro_run.folder / "config.json").read_text(encoding="utf-8")
     assert from_json(text, where="config.json") == micro_config
@@ -300,6 +305,114 @@ def test_a_run_that_is_not_there_cannot_be_resumed(
     (tmp_path / "odd" / "config.json").write_text("{}")
     line = error_of(main, "--resume", "--run", "odd", *where)
     assert line.startswith(f"{tmp_path / 'odd' / 'config.json'}: not a configuration")
+
+
+# The data and the arithmetic of a run that goes on.
+
+
+def resumed(folder: Path, *words: object) -> Result:
+    """What comes of going on with a finished run for one more epoch."""
+    where = ("--run", folder.name, "--models", folder.parent, "--logs", folder.parent)
+    arguments = ("--resume", *where, "--epochs", 4, *words)
+    return CliRunner().invoke(main, [str(one) for one in arguments])
+
+
+def test_a_run_goes_on_with_its_own_data(copied_run: Path, shards: Path):
+    result = resumed(copied_run)
+    assert result.exit_code == 0, result.output
+    assert f"data of the run: {shards}" in result.output
+    assert "going on after epoch 3" in result.output
+    assert state_of(copied_run)["epoch"] == 4
+
+
+def test_data_that_have_moved_are_the_same(copied_run: Path, shards: Path, tmp_path: Path):
+    shutil.copytree(shards, tmp_path / "moved")
+    result = resumed(copied_run, "--data", tmp_path / "moved")
+    assert result.exit_code == 0, result.output
+    assert str(tmp_path / "moved") in (copied_run / "data.json").read_text(encoding="utf-8")
+
+
+def test_other_data_are_refused_unless_wanted(
+    copied_run: Path, write_shards: Callable[..., Any], tmp_path: Path
+):
+    other = tmp_path / "other"
+    write_shards(other, "train", [4, 4], first=50)
+    write_shards(other, "validation", [5, 4], first=100)
+    before = contents(copied_run)
+    result = resumed(copied_run, "--data", other)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith(
+        f"Error: {copied_run}: the run's data are not the same: 2 of 4 shards in {other} are not "
+    )
+    assert "--new-data would go on" in result.output
+    assert contents(copied_run) == before
+    result = resumed(copied_run, "--data", other, "--new-data")
+    assert result.exit_code == 0, result.output
+    assert "WARNING going on with other data: 2 of 4 shards" in result.output
+    # Two steps an epoch in place of three: the schedule counts as if it had always been so.
+    with zipfile.ZipFile(copied_run / "last.keras") as archive:
+        stored = np.load(io.BytesIO(archive.read(OPTIMIZER_MEMBER)))
+    assert stored[stored.files[0]] == 8
+    assert resumed(copied_run, "--epochs", 5).exit_code == 0  # they are the run's own now
+
+
+def test_data_that_are_gone_are_told(copied_run: Path, error_of: Callable[..., str]):
+    path = copied_run / "data.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["parts"][0]["folder"] = "/gone"
+    path.write_text(json.dumps(values), encoding="utf-8")
+    where = ("--run", "micro", "--models", copied_run.parent, "--logs", copied_run.parent)
+    line = error_of(main, "--resume", "--epochs", 4, *where)
+    assert line == (
+        f"{copied_run}: the run's data are in /gone, which is not there; --data says where they "
+        "are now"
+    )
+    path.unlink()  # as in a run from before its data were written down
+    line = error_of(main, "--resume", "--epochs", 4, *where)
+    assert line == f"{copied_run}: does not say which data the run is trained on; give --data"
+
+
+def test_new_data_are_for_a_run_that_goes_on(shards: Path, error_of: Callable[..., str]):
+    line = error_of(main, "--data", shards, "--new-data")
+    assert line == "--new-data is for a run that goes on, with --resume"
+
+
+def test_a_choice_of_auto_is_written_as_what_it_became(shards: Path, tmp_path: Path):
+    config = change(NANO, precision="auto", epochs=1)
+    folder, bfloat16 = tmp_path / "run", True
+    devices = dataclasses.replace(find_devices(["CPU:0"]), bfloat16=bfloat16)
+    lines: list[str] = []
+    handler = logger.add(lambda line: lines.append(str(line)), format="{message}")
+    train(config, str(shards), folder=folder, board=tmp_path / "board", devices=devices)
+    assert read_config(folder / "last.keras").train.precision == "mixed_bfloat16"
+    assert '"precision": "mixed_bfloat16"' in (folder / "config.json").read_text(encoding="utf-8")
+    devices = dataclasses.replace(devices, bfloat16=False)
+    config = change(config, epochs=2)
+    train(config, None, folder=folder, board=tmp_path / "b", devices=devices, resume=True)
+    logger.remove(handler)
+    assert read_config(folder / "last.keras").train.precision == "mixed_bfloat16"
+    assert "the run goes on in mixed_bfloat16; this machine alone would choose float32\n" in lines
+
+
+def test_parts_of_pictures_are_not_shown_beyond_what_is_stored(
+    shards: Path, tmp_path: Path, error_of: Callable[..., str]
+):
+    data = tmp_path / "crops"
+    shutil.copytree(shards, data)
+    (data / "manifest.json").write_text('{"reach": 1.04}')
+    where = ("--data", data, "--models", tmp_path / "m", "--logs", tmp_path / "l")
+    rotated = ("--set", "augment.scale=0.5", "--set", "augment.rotation=60")
+    line = error_of(main, "--preset", "tiny", "--batch-size", 4, *where, *rotated)
+    assert line == (
+        f"{data}: its shards keep 1.04 crop sides around each person (--store crop), but "
+        "augmentation by scale 0.5, shift 0.03 and rotation 60 shows 1.106; lower one of them, or "
+        "build the shards with --store whole"
+    )
+    assert not (tmp_path / "m").exists()
+    for load in (training_dataset, training_batches):
+        config = NANO.replace("augment.scale", 0.99).replace("augment.shift", 0.1)
+        with pytest.raises(InputError, match=r"keep 1.04 crop sides .* shows 1.194; lower"):
+            load(f"{data}/train*", config)
 
 
 # Starting from a model file.
@@ -603,7 +716,7 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     result = CliRunner().invoke(main, [])
     assert result.exit_code == 0, result.output
     expected: dict[str, Any] = {"folder": Path("models/hg4"), "board": Path("logs/hg4")}
-    expected |= {"resume": False, "weights": None, "teacher": None}
+    expected |= {"resume": False, "new_data": False, "weights": None, "teacher": None}
     assert asked[-1] == (preset("hg4"), "tfrecords", expected)
     assert result.stdout.splitlines() == [
         "4 epochs done, 12 s; best PCKh@0.5 61.2 after epoch 3",
@@ -631,7 +744,12 @@ def test_every_option_reaches_the_training(tmp_path: Path, monkeypatch: pytest.M
     ]
     CliRunner().invoke(main, words, catch_exceptions=False)
     expected = {"folder": Path("m/r"), "board": Path("l/r")}
-    expected |= {"resume": False, "weights": Path("w.keras"), "teacher": Path("t.keras")}
+    expected |= {
+        "resume": False,
+        "new_data": False,
+        "weights": Path("w.keras"),
+        "teacher": Path("t.keras"),
+    }
     config = change(preset("small"), **options)
     network = dataclasses.replace(config.network, input_size=192)
     assert asked[-1] == (dataclasses.replace(config, network=network), "d", expected)

@@ -8,6 +8,8 @@ numbers from `rng` and calls `x`.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -82,6 +84,19 @@ def random_crop_matrices(
         rotation=np.where(rotates, config.rotation * draws[:, 1], 0.0),
         shift=config.shift * draws[:, 2:],
     )
+
+
+def farthest_reach(config: AugmentConfig) -> float:
+    """How far from the centre of a person's own crop a changed one shows pixels, along an axis.
+
+    `half_body`'s crops, which are framed by joints, are not counted.
+
+    Returns:
+        In sides of the person's own crop; 0.5 where nothing is changed.
+    """
+    turn = math.radians(min(config.rotation, 45.0)) if config.rotation_probability else 0.0
+    half = (math.cos(turn) + math.sin(turn)) / 2
+    return (1 + config.scale) * (half + config.shift)
 
 
 def half_body(

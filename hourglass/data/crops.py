@@ -26,6 +26,7 @@ from hourglass.core.geometry import (
 )
 from hourglass.core.heatmaps import encode_heatmaps
 from hourglass.data import appearance, augment
+from hourglass.data.shards import find_reaches
 
 REDUCED = (
     cv2.IMREAD_COLOR,
@@ -134,6 +135,27 @@ def plan(labels: Labels, config: Config, *, seed: Sequence[int] | np.ndarray | N
     cells = to_grid(apply_affine(matrix, points), STRIDE).astype(np.float32)
     decoding = plan_decoding(matrix, np.stack([height, width], axis=-1), size=size)
     return Plan(*decoding, *look, cells=cells, weights=weights)
+
+
+def require_stored(paths: list[str], config: Config) -> None:
+    """Refuses augmentation whose crops would show more of pictures than the shards hold.
+
+    Args:
+        paths: Shards to train on.
+        config: All choices.
+
+    Raises:
+        ValueError: If it does; names the folder.
+    """
+    choices, needed = config.augment, augment.farthest_reach(config.augment)
+    for folder, reach in find_reaches(paths).items():
+        if needed > reach:
+            raise InputError(
+                f"{folder}: its shards keep {reach:g} crop sides around each person (--store "
+                f"crop), but augmentation by scale {choices.scale:g}, shift {choices.shift:g} and "
+                f"rotation {choices.rotation:g} shows {needed:.3f}; lower one of them, or build "
+                "the shards with --store whole"
+            )
 
 
 def factors(source: np.ndarray, weights: str) -> np.ndarray:

@@ -220,6 +220,7 @@ def training_dataset(
     """
     config = config or Config()
     paths = find_shards(pattern)
+    crops.require_stored(paths, config)
     batch_size = config.train.batch_size
     steps = steps_per_epoch(count_people(paths), batch_size, describe(pattern))
 

@@ -66,7 +66,9 @@ def training_batches(
         ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
     """
     config = config or Config()
-    places = find_records(find_shards(pattern))
+    paths = find_shards(pattern)
+    crops.require_stored(paths, config)
+    places = find_records(paths)
     size, seed = config.train.batch_size, config.train.seed
     steps = steps_per_epoch(len(places), size, describe(pattern))
     parts = _parts(pattern, people=steps * size) if isinstance(pattern, Mapping) else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import glob
+import hashlib
 import json
 import os
 import re
@@ -163,6 +164,31 @@ def find_skeleton(paths: list[str]) -> Skeleton:
     return skeleton
 
 
+def find_reaches(paths: list[str]) -> dict[str, float]:
+    """How much of pictures is there where only a part was stored, by the shards' folder.
+
+    Args:
+        paths: Shards, as `find_shards` gives them.
+
+    Returns:
+        Of folders built with `--store crop`, how far from a person's crop's centre pixels are kept
+        along each axis, in sides of the crop. Folders of whole pictures are left out.
+
+    Raises:
+        ValueError: If a manifest cannot be read.
+    """
+    reaches = {}
+    for folder in _folders(paths):
+        manifest = Path(folder) / MANIFEST
+        reach = _read_manifest(manifest).get("reach")
+        if reach is None:
+            continue
+        if isinstance(reach, bool) or not isinstance(reach, (int, float)) or not reach > 0:
+            raise InputError(f"{manifest}: 'reach' is {reach!r}, it must be a number above 0")
+        reaches[folder] = float(reach)
+    return reaches
+
+
 def _manifests_skeleton(manifest: Path) -> Skeleton:
     stored = _read_manifest(manifest).get("skeleton")
     return MPII if stored is None else Skeleton.from_dict(stored, where=str(manifest))
@@ -239,6 +265,23 @@ def _places(path: str) -> list[Place]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     return places
+
+
+def fingerprint(path: str) -> str:
+    """What a shard holds, in one word: the same for the same records wherever they lie.
+
+    Made of the records' lengths and checksums alone, so that no picture is read.
+
+    Raises:
+        ValueError: As `find_records`.
+    """
+    digest = hashlib.sha256()
+    places = _places(path)
+    with open(path, "rb") as file:
+        for place in places:
+            file.seek(place.start + place.length)
+            digest.update(struct.pack("<Q", place.length) + file.read(CHECKSUM))
+    return digest.hexdigest()
 
 
 def _record_length(header: bytes, path: str, position: int) -> int:

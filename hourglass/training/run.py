@@ -7,7 +7,7 @@ is `hourglass.training.callbacks`'.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.core.storage import Place, place
 from hourglass.data.batches import InputClock, steps_per_epoch
-from hourglass.data.mixture import describe, parse_folders, split_pattern
+from hourglass.data.crops import require_stored
+from hourglass.data.mixture import describe, split_pattern
 from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards, find_skeleton, naming_damage
 from hourglass.modelfiles.keras_file import TrainingState, load_training
@@ -45,6 +46,15 @@ from hourglass.training.folders import RunFolders
 from hourglass.training.hooks import Augment, Hooks, Loss
 from hourglass.training.metrics import validation_model
 from hourglass.training.model import compiled_network
+from hourglass.training.provenance import (
+    Provenance,
+    difference,
+    folders_of,
+    pinned,
+    provenance_of,
+    read_provenance,
+    write_provenance,
+)
 
 MOST_NAMED = 20
 """Joints named in a log line."""
@@ -55,7 +65,7 @@ class Session:
 
     Args:
         config: All choices.
-        data: Folder of the shards, or several as `mixture.parse_folders` reads them.
+        folders: Of the shards, with their shares, as `mixture.parse_folders` gives them.
         devices: What to train on.
         weights: Model file to start from; None: random, or ImageNet's in an encoder.
         teacher: Model file whose heatmaps are learnt from besides the labels.
@@ -68,7 +78,7 @@ class Session:
     def __init__(
         self,
         config: Config,
-        data: str,
+        folders: Mapping[str, float | None],
         devices: Devices,
         *,
         weights: Path | None = None,
@@ -77,13 +87,15 @@ class Session:
     ) -> None:
         _require_divisible(config.train.batch_size, devices)
         self._hooks = hooks or Hooks()
-        folders = parse_folders(data)
         training, validation = (split_pattern(folders, one) for one in ("train", "validation"))
         people = count_people(find_shards(training))
+        require_stored(find_shards(training), config)
         self._shards = [*find_shards(training), *find_shards(validation)]
-        config = _on_skeleton(config, find_skeleton(self._shards), data)
+        config = _on_skeleton(config, find_skeleton(self._shards), ", ".join(folders))
         self._config, self._devices, self._weights = config, devices, weights
         self._steps = steps_per_epoch(people, config.train.batch_size, describe(training))
+        self.provenance = provenance_of(folders, steps=self._steps)
+        self._before: Provenance | None = None
         self._people = load_people(validation)
         self._training, self._validation = training, validation_feed(validation, config)
         self._policy = devices.policy(config.train.precision)
@@ -97,6 +109,23 @@ class Session:
     def measure(self) -> Measure:
         """What the people's PCK is measured in."""
         return measure_of(self._people.skeleton)
+
+    def require_same(self, before: Provenance, folder: Place, *, new_data: bool) -> None:
+        """Refuses to go on with other data than a run began with, unless that is wanted.
+
+        Raises:
+            ValueError: If the data differ; says in what.
+        """
+        self._before = before
+        told = difference(before, self.provenance)
+        if told is None:
+            return
+        if not new_data:
+            raise InputError(
+                f"{folder}: the run's data are not the same: {told}; --new-data would go on with "
+                "them all the same"
+            )
+        logger.warning(f"going on with other data: {told}")
 
     def fit(self, folder: Path, board: Path, *, resume: bool) -> TrainingState:
         """Trains from scratch or from `folder/last.keras` to the last epoch.
@@ -139,6 +168,7 @@ class Session:
             teacher=self._teacher,
         )
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
+        write_provenance(folder, self.provenance)
         with self._hooks.own_errors(), naming_damage(self._shards):
             network.fit(
                 batches,
@@ -158,12 +188,18 @@ class Session:
         return checkpoint.state
 
     def _restored(self, network: keras.Model, folder: Path) -> TrainingState:
-        """Where the run stands; a run killed in its first epoch starts again."""
-
+        """Where the run stands; a run that ended in its first epoch starts again."""
         if not (folder / LAST).exists():
+            logger.warning(
+                f"{folder / LAST} is not there: no epoch was saved, starting with epoch 1"
+            )
             return TrainingState()
         state = load_training(folder / LAST, network, network.optimizer)
         logger.info(f"going on after epoch {state.epoch} of {folder / LAST}")
+        # Other data have other steps; the learning rate's schedule counts them from the start.
+        optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+        if self._before and self._before.steps != self._steps:
+            optimizer.iterations.assign(state.epoch * self._steps)
         return state
 
     def _callbacks(
@@ -275,11 +311,12 @@ class Run:
 
 def train(
     config: Config,
-    data: str | Place,
+    data: str | Place | None,
     *,
     folder: str | Place,
     board: str | Place | None = None,
     resume: bool = False,
+    new_data: bool = False,
     weights: str | Place | None = None,
     teacher: str | Place | None = None,
     devices: Devices | None = None,
@@ -293,10 +330,12 @@ def train(
 
     Args:
         config: All choices.
-        data: Folder of the shards, or several as `mixture.parse_folders` reads them.
+        data: Folder of the shards, or several as `mixture.parse_folders` reads them. None: those
+            of the run that is resumed.
         folder: Where model files, configuration and history go.
         board: Where TensorBoard logs go; default: `folder/logs`.
-        resume: Go on from `folder/last.keras`, if it is there.
+        resume: Go on from `folder/last.keras`, if it is there, with the run's arithmetic and data.
+        new_data: Go on even if the data are not those that the run began with.
         weights: Model file to start from: its network has the same layers, for crops of any size,
             or the same encoder. Default: random, or ImageNet's in an encoder.
         teacher: Model file whose heatmaps are learnt from besides the labels, in the share that
@@ -320,14 +359,18 @@ def train(
     folders = RunFolders(folder, board, resume=resume)
     config = _with_teacher(config, teacher)
     hooks = Hooks(callbacks=[*folders.callbacks, *callbacks], loss=loss, augment=augment)
+    before = read_provenance(folder) if resume else None
+    devices = devices or find_devices()
     session = Session(
-        config,
-        str(data),
-        devices or find_devices(),
+        pinned(config, devices, folder, resume=resume),
+        folders_of(data, folder, before),
+        devices,
         weights=local_copy(weights) if weights else None,
         teacher=local_copy(teacher) if teacher else None,
         hooks=hooks,
     )
+    if before:
+        session.require_same(before, folder, new_data=new_data)
     _prepare_folder(folder, resume=resume)
     with folders.uploaded():
         state = session.fit(folders.run, folders.board, resume=resume)

@@ -437,3 +437,31 @@ def draw_half_body(rng: np.random.Generator) -> np.ndarray:
 def test_the_generator_decides(draw: Callable[[np.random.Generator], np.ndarray]):
     np.testing.assert_array_equal(draw(generator()), draw(generator()))
     assert (draw(generator()) != draw(generator(1))).any()
+
+
+@pytest.mark.parametrize(
+    ("choices", "reach"),
+    [
+        ({}, 0.5),
+        ({"scale": 0.25}, 0.625),
+        ({"shift": 0.1}, 0.6),
+        ({"rotation": 45}, np.sqrt(0.5)),
+        ({"rotation": 180}, np.sqrt(0.5)),
+        ({"rotation": 30}, (np.sqrt(3) + 1) / 4),
+        ({"rotation": 30, "rotation_probability": 0}, 0.5),
+        ({"scale": 0.35, "shift": 0.06, "rotation": 40}, 1.35 * (0.70441 + 0.06)),
+    ],
+)
+def test_no_crop_reaches_farther_than_is_said(choices: dict[str, float], reach: float):
+    config = AugmentConfig(**{**vars(NOTHING), "rotation_probability": 1, **choices})
+    assert augment.farthest_reach(config) == pytest.approx(reach, abs=1e-4)
+    corners = np.array([[-0.5, -0.5], [63.5, -0.5], [-0.5, 63.5], [63.5, 63.5]])
+    shown = np.stack(
+        [
+            geometry.apply_affine(geometry.invert_affine(matrix), corners)
+            for matrix in random_matrices(config)
+        ]
+    )
+    farthest = abs(shown - [100.0, 50.0]).max() / geometry.crop_side(2.0)
+    assert farthest <= reach + 1e-4
+    assert farthest >= 0.5 - 1e-6

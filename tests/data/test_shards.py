@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import Person
 from hourglass.core.skeleton import COCO, MPII, Skeleton
 from hourglass.data.records import frame, to_example
@@ -21,8 +22,10 @@ from hourglass.data.shards import (
     MANIFEST,
     count_people,
     find_damage,
+    find_reaches,
     find_shards,
     find_skeleton,
+    fingerprint,
     naming_damage,
     shard_name,
 )
@@ -374,3 +377,42 @@ def test_a_damaged_manifest_is_named(shards: Path, tmp_path: Path, text: str):
     (tmp_path / "shards" / MANIFEST).write_text(text)
     with pytest.raises(ValueError, match=MANIFEST):
         find_skeleton(find_shards(f"{tmp_path}/shards/train*"))
+
+
+# What shards hold, and how much of pictures.
+
+
+def test_a_fingerprint_is_of_the_records_alone(shard: Path, records: list[bytes], tmp_path: Path):
+    moved = tmp_path / "train_0002_of_0009.tfrecords"
+    shutil.copy(shard, moved)
+    assert fingerprint(str(moved)) == fingerprint(str(shard))
+    others = [records[1:], records[::-1], [*records[:3], records[3][:-1] + b"\x07"]]
+    words = {fingerprint(str(shard))}
+    for order in others:
+        moved.write_bytes(b"".join(frame(record) for record in order))
+        words.add(fingerprint(str(moved)))
+    assert len(words) == 4
+
+
+def test_a_folder_says_how_much_of_pictures_it_holds(shard: Path):
+    manifest = shard.parent / MANIFEST
+    assert find_reaches([str(shard)]) == {}
+    for text, reaches in [("{}", {}), ('{"reach": null}', {}), ('{"reach": 1.04}', {"": 1.04})]:
+        manifest.write_text(text)
+        expected = {str(shard.parent): reach for reach in reaches.values()}
+        assert find_reaches([str(shard)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"reach": "far"}', r"'reach' is 'far', it must be a number above 0"),
+        ('{"reach": 0}', r"'reach' is 0, it must be a number above 0"),
+        ("[1]", "not a manifest of shards"),
+        ("{", "not a manifest of shards"),
+    ],
+)
+def test_a_manifest_that_says_no_reach_is_named(shard: Path, text: str, told: str):
+    (shard.parent / MANIFEST).write_text(text)
+    with pytest.raises(InputError, match=f"{MANIFEST}: {told}"):
+        find_reaches([str(shard)])

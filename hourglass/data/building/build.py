@@ -156,6 +156,7 @@ def build(
         people={split: len(group) for split, group in people.items()},
         bad_pictures=_known_bad(images, signatures, last),
         shards={},
+        reach=None if store == "whole" else REACH,
     )
     _require_people(people, manifest.bad_pictures)
     manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))

@@ -50,6 +50,8 @@ class Manifest:
         skeleton: `Skeleton.to_dict` of what the joints are.
         annotations: The labels' file or folder.
         people: Number of people that the annotations hold, per split.
+        reach: How much of each person's picture is kept, in sides of their crop
+            (`regions.REACH`); None: all of it.
         bad_pictures: Reason for each picture that cannot be used.
         shards: Finished shards by name.
     """
@@ -61,6 +63,7 @@ class Manifest:
     people: dict[str, int]
     bad_pictures: dict[str, str]
     shards: dict[str, Shard]
+    reach: float | None = None
 
 
 def read_manifest(output: Place) -> Manifest | None:
