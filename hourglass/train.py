@@ -11,16 +11,14 @@ from hourglass.console import PLACE, command, going_on, quiet_stderr
 from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES, SECTIONS
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
-from hourglass.training.choices import DEFAULT_PRESET, chosen_config, given_choices
-
-DEFAULT_DATA = "tfrecords"
+from hourglass.training.choices import DEFAULT_PRESET, chosen_config, chosen_data, given_choices
 
 
 @click.command()
 @click.option(
     "--data",
     help="Folder of the TFRecord shards; several, such as A,B; or several with the share of each "
-    f"in an epoch, such as A:0.6,B:0.4. [default: {DEFAULT_DATA}; with --resume, the run's own]",
+    "in an epoch, such as A:0.6,B:0.4. [default: tfrecords; with --resume, the run's own]",
 )
 @click.option(
     "--preset",
@@ -109,9 +107,7 @@ def main(
     """Trains a stacked hourglass on the shards that `hourglass.build` made."""
     if resume and weights:
         raise InputError("--weights starts a run and --resume goes on with one: give one of them")
-    if new_data and not resume:
-        raise InputError("--new-data is for a run that goes on, with --resume")
-    data = data or (None if resume else DEFAULT_DATA)
+    data = chosen_data(data, resume=resume, new_data=new_data)
     run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
     config = chosen_config(name, folder, resume, given_choices(options, settings))

@@ -42,6 +42,7 @@ WINGS = {
             "errors",
             "storage",
             "files",
+            "locking",
             "processor",
             "progress",
             "copies",

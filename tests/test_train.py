@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -22,6 +23,7 @@ import tensorflow as tf
 from click.testing import CliRunner, Result
 from loguru import logger
 
+from hourglass.core import files
 from hourglass.core.config import (
     PRESETS,
     AugmentConfig,
@@ -33,6 +35,8 @@ from hourglass.core.config import (
     to_json,
 )
 from hourglass.core.errors import InputError
+from hourglass.core.files import aside
+from hourglass.core.locking import alone_in
 from hourglass.core.person import Person
 from hourglass.data.datasets import training_dataset
 from hourglass.data.loader import training_batches
@@ -216,7 +220,12 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     # As a kill between the writing of two files would leave it: a row too many, half a file.
     with (folder / "history.csv").open("a") as file:
         file.write("2" + ",999" * (len(NUMBERS) - 1) + "\n")
-    (folder / ".last.keras").write_bytes(b"half a file")
+    finished = subprocess.Popen([sys.executable, "-c", ""])
+    finished.wait()
+    name = aside(folder / "last.keras").name
+    half = folder / name.replace(str(os.getpid()), str(finished.pid))
+    half.write_bytes(b"half a file")
+    files._remove_left.cache_clear()
 
     arguments = ["--resume", "--run", "micro", *map(str, where)]
     result = CliRunner().invoke(main, arguments)
@@ -224,6 +233,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     assert "3 epochs done" in result.stdout
     assert f"best model   {folder / 'best.keras'}" in result.stdout
 
+    assert not half.exists()
     assert [row["epoch"] for row in history_of(folder)] == [1, 2, 3]
     np.testing.assert_allclose(losses_of(folder), losses_of(micro_run.folder), rtol=1e-3)
     rates, expected = (
@@ -305,6 +315,17 @@ def test_a_run_that_is_not_there_cannot_be_resumed(
     (tmp_path / "odd" / "config.json").write_text("{}")
     line = error_of(main, "--resume", "--run", "odd", *where)
     assert line.startswith(f"{tmp_path / 'odd' / 'config.json'}: not a configuration")
+
+
+def test_two_trainings_of_one_name_are_not_let_in(copied_run: Path, shards: Path):
+    before = contents(copied_run)
+    with alone_in(copied_run, doing="a training"):
+        result = resumed(copied_run, "--data", shards)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith(
+        f"Error: {copied_run}: a training is under way there already, by process {os.getpid()} on "
+    )
+    assert contents(copied_run) == before
 
 
 # The data and the arithmetic of a run that goes on.

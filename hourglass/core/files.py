@@ -6,9 +6,15 @@ No other room of `core` but `copies` touches a disk.
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import os
+import platform
+import re
 import tempfile
+import time
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,16 +26,64 @@ TEMPORARY = ".partial"
 
 WRITE_SIZE = 2**18
 
+LONGEST_STEM = 40
+"""Characters of a file's name that its temporary name repeats: names have at most 255 bytes."""
+
+LONG_AGO = 24 * 3600
+"""Seconds."""
+
+_LEFT = re.compile(r"\.(?P<process>\d+)-(?P<home>[0-9a-f]{8})-\d+\..*")
+
+_numbers = itertools.count()
+
 
 def aside(path: Place) -> Path:
     """The name under which a file is written until it is whole; it ends like `path`'s own.
 
-    It is beside `path`, and the same each time, so that what a killed program left goes with the
-    next writing. For a URL it is one of this machine's temporary files.
+    It is hidden, beside `path`, and no other writer's. What writers that were killed left under
+    such names in that folder goes, when the process writes there for the first time. For a URL it
+    is one of this machine's temporary files.
     """
     if isinstance(path, Url):
         return Path(tempfile.gettempdir()) / f"{uuid.uuid4().hex}_{path.name}"
-    return path.with_name(f".{path.name}")
+    _remove_left(os.path.abspath(path.parent))
+    return path.with_name(
+        f".{os.getpid()}-{_home()}-{next(_numbers)}.{path.stem[:LONGEST_STEM]}{path.suffix}"
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _remove_left(folder: str) -> None:
+    """Removes what dead writers left; once per process, since a folder may have many files."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            writer = _LEFT.fullmatch(entry.name)
+            if writer and writer["home"] == _home() and _is_dead(int(writer["process"]), entry):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _is_dead(process: int, entry: os.DirEntry[str]) -> bool:
+    if os.name == "nt":
+        # There is no asking for a process without a right to it: nothing is written for so long.
+        return time.time() - entry.stat().st_mtime > LONG_AGO
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@functools.cache
+def _home() -> str:
+    """Where this process's number means something: on this machine, in this container."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return f"{zlib.crc32(f'{platform.node()} {space}'.encode(errors='replace')):08x}"
 
 
 @contextlib.contextmanager
@@ -124,6 +178,7 @@ def publish(temporary: Path, path: Place) -> None:
         finally:
             temporary.unlink()
         return
-    with temporary.open("rb") as file:
+    # Windows flushes a file to the disk for those alone who may write to it.
+    with temporary.open("r+b") as file:
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -12,6 +12,9 @@ from hourglass.core.storage import Place
 
 DEFAULT_PRESET = "hg4"
 
+DEFAULT_DATA = "tfrecords"
+"""Folder of the shards."""
+
 EPOCHS = "train.epochs"
 """The only choice that may change when a run goes on."""
 
@@ -46,6 +49,17 @@ def given_choices(options: Mapping[str, Any], settings: Iterable[str]) -> dict[s
             raise InputError(f"--set {setting}: {name} is given twice")
         choices[name] = value
     return choices
+
+
+def chosen_data(data: str | None, *, resume: bool, new_data: bool) -> str | None:
+    """Which shards a training is told to learn from; None: those of the run that goes on.
+
+    Raises:
+        ValueError: If other data than a run's are wanted where no run goes on.
+    """
+    if new_data and not resume:
+        raise InputError("--new-data is for a run that goes on, with --resume")
+    return data or (None if resume else DEFAULT_DATA)
 
 
 def chosen_config(

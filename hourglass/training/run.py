@@ -18,6 +18,7 @@ from loguru import logger
 from hourglass.core.config import Config
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
+from hourglass.core.locking import alone_in
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.core.storage import Place, place
 from hourglass.data.batches import InputClock, steps_per_epoch
@@ -371,8 +372,9 @@ def train(
     )
     if before:
         session.require_same(before, folder, new_data=new_data)
-    _prepare_folder(folder, resume=resume)
-    with folders.uploaded():
+    _make(folder)
+    with alone_in(folder, doing="a training"), folders.uploaded():
+        _require_free(folder, resume=resume)
         state = session.fit(folders.run, folders.board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)
 
@@ -393,11 +395,14 @@ def _with_teacher(config: Config, teacher: str | Place | None) -> Config:
     return config
 
 
-def _prepare_folder(folder: Place, *, resume: bool) -> None:
+def _require_free(folder: Place, *, resume: bool) -> None:
     if not resume and any((folder / name).exists() for name in RUN_FILES):
         raise InputError(
             f"{folder} holds a run already; go on with --resume, or name another with --run"
         )
+
+
+def _make(folder: Place) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

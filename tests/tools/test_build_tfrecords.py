@@ -40,10 +40,12 @@ from PIL import Image
 
 from hourglass.core.config import AugmentConfig
 from hourglass.core.geometry import warp
+from hourglass.core.locking import alone_in
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.augment import random_crop_matrices
 from hourglass.data.building import cluster
 from hourglass.data.building.build import build
+from hourglass.data.building.regions import REACH
 from hourglass.data.records import SCHEMA_VERSION, parse_example
 from hourglass.data.shards import count_people, find_shards, read_records
 from hourglass.media.pictures import decode_picture
@@ -447,14 +449,22 @@ def test_the_pipelines_reader_reads_them(built: Path):
         assert (row["points"].numpy()[~row["labelled"].numpy()] == -1).all()
 
 
+def test_two_builds_into_one_folder_are_not_let_in(original: Source, tmp_path: Path):
+    with alone_in(tmp_path, doing="a build"):
+        result = run(original, tmp_path)
+    assert_one_error(result, f"{tmp_path}: a build is under way there already, by process ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_manifest_says_what_is_there(built: Path):
     manifest = read_manifest(built)
     fields = {"schema_version", "source", "annotations", "skeleton", "people", "bad_pictures"}
-    assert set(manifest) == fields | {"shards"}
+    assert set(manifest) == fields | {"shards", "reach"}
     assert Skeleton.from_dict(manifest["skeleton"], where="") == MPII
     assert manifest["schema_version"] == SCHEMA_VERSION
     assert manifest["people"] == {"train": TRAIN, "validation": VALIDATION}
     assert manifest["bad_pictures"] == {}
+    assert manifest["reach"] is None
     assert sorted(manifest["shards"]) == NAMES
     hashes = [manifest["source"], *(shard["source"] for shard in manifest["shards"].values())]
     assert len(set(hashes)) == SHARDS + 1
@@ -1363,6 +1373,11 @@ def test_a_crop_store_holds_less_and_says_its_pictures_size(both_stores: dict[st
         "3.jpg": (16, 128),
         "4.jpg": (128, 16),
     }
+
+
+def test_a_crop_store_says_how_much_it_keeps(both_stores: dict[str, Path]):
+    assert read_manifest(both_stores["whole"])["reach"] is None
+    assert read_manifest(both_stores["crop"])["reach"] == REACH == 1.04
 
 
 def test_a_crop_store_moves_center_and_labelled_points_alone(both_stores: dict[str, Path]):

@@ -24,6 +24,7 @@ from loguru import logger
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import TEMPORARY, publish, write_aside
+from hourglass.core.locking import alone_in
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
 from hourglass.core.skeleton import Skeleton, read_skeleton
@@ -85,7 +86,7 @@ def build(
     output: str | Place,
     format: str = "auto",  # noqa: A002 - what the option is called
     category: str | None = None,
-    skeleton: Skeleton | str | None = None,
+    skeleton: Skeleton | str | Place | None = None,
     val_share: float | None = None,
     train_shards: int = 64,
     val_shards: int = 8,
@@ -130,7 +131,7 @@ def build(
         copied,
         format=format,
         category=category,
-        skeleton=read_skeleton(skeleton) if isinstance(skeleton, str) else skeleton,
+        skeleton=_skeleton(skeleton),
         val_share=val_share,
         seed=seed,
     )
@@ -147,39 +148,44 @@ def build(
         for split, group in people.items()
         for plan in _plan(split, group, counts[split], seed, made_from)
     ]
-    last = read_manifest(output)
-    manifest = Manifest(
-        schema_version=SCHEMA_VERSION,
-        source=_source_hash([one for group in people.values() for one in group], **made_from),
-        skeleton=labels.skeleton.to_dict(),
-        annotations=str(annotations.resolve()),
-        people={split: len(group) for split, group in people.items()},
-        bad_pictures=_known_bad(images, signatures, last),
-        shards={},
-        reach=None if store == "whole" else REACH,
-    )
-    _require_people(people, manifest.bad_pictures)
-    manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))
-    todo = [plan for plan in plans if plan.name not in manifest.shards]
-    if todo:
-        tell(labels, images)
-    if not force:
-        _refuse_other_shards(output, manifest, last)
-    with cluster.started(ray_address, workers) if todo else contextlib.nullcontext():
-        _remove_others(output, manifest.shards)
-        if manifest != last:
-            write_manifest(output, manifest)
-        manifest = _write_shards(output, images, manifest, todo, skip_bad)
-    _report_bad(manifest.bad_pictures, skip_bad)
-    _require_people(people, manifest.bad_pictures)
-    return Summary(
-        manifest=manifest,
-        built=len(todo),
-        kept=len(plans) - len(todo),
-        left_out=sum(
-            one.filename in manifest.bad_pictures for group in people.values() for one in group
-        ),
-    )
+    with alone_in(output, doing="a build"):
+        last = read_manifest(output)
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            source=_source_hash([one for group in people.values() for one in group], **made_from),
+            skeleton=labels.skeleton.to_dict(),
+            annotations=str(annotations.resolve()),
+            people={split: len(group) for split, group in people.items()},
+            bad_pictures=_known_bad(images, signatures, last),
+            shards={},
+            reach=None if store == "whole" else REACH,
+        )
+        _require_people(people, manifest.bad_pictures)
+        manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))
+        todo = [plan for plan in plans if plan.name not in manifest.shards]
+        if todo:
+            tell(labels, images)
+        if not force:
+            _refuse_other_shards(output, manifest, last)
+        with cluster.started(ray_address, workers) if todo else contextlib.nullcontext():
+            _remove_others(output, manifest.shards)
+            if manifest != last:
+                write_manifest(output, manifest)
+            manifest = _write_shards(output, images, manifest, todo, skip_bad)
+        _report_bad(manifest.bad_pictures, skip_bad)
+        _require_people(people, manifest.bad_pictures)
+        return Summary(
+            manifest=manifest,
+            built=len(todo),
+            kept=len(plans) - len(todo),
+            left_out=sum(
+                one.filename in manifest.bad_pictures for group in people.values() for one in group
+            ),
+        )
+
+
+def _skeleton(given: Skeleton | str | Place | None) -> Skeleton | None:
+    return given if given is None or isinstance(given, Skeleton) else read_skeleton(str(given))
 
 
 def _refuse_other_shards(output: Place, manifest: Manifest, last: Manifest | None) -> None:
@@ -200,7 +206,7 @@ def _make_writable(output: Place) -> None:
         output.mkdir(parents=True, exist_ok=True)
         probe = output / f"{PROBE}{TEMPORARY}"
         publish(write_aside(probe, []), probe)
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another build may have
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from error
 

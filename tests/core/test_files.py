@@ -1,0 +1,136 @@
+"""Files that appear whole or not at all, and what their writers leave when they are killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hourglass.core import files
+from hourglass.core.errors import InputError
+from hourglass.core.files import aside, read_text, replacing, write_file
+
+WRITE_AND_WAIT = """
+import sys
+from pathlib import Path
+from hourglass.core.files import replacing
+
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print(temporary.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _first_writing() -> None:
+    """As in a process that has written nothing yet."""
+    files._remove_left.cache_clear()
+
+
+def killed_writer(path: Path) -> Path:
+    """What a writer of `path` leaves that was killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITE_AND_WAIT, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout
+        name = process.stdout.readline().strip()
+        process.send_signal(signal.SIGKILL)
+    return path.with_name(name)
+
+
+def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path):
+    path = tmp_path / "a.keras"
+    path.write_text("before")
+    with replacing(path) as temporary:
+        temporary.write_text("after")
+        assert path.read_text() == "before"
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".keras"
+        assert temporary.name.startswith(".")
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_two_writers_have_one_name(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    with replacing(path) as one, replacing(path) as other:
+        assert one != other
+        one.write_text("one")
+        other.write_text("other")
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["ä" * 125 + ".txt", "x" * 251 + ".txt", "a.b.c", ".hidden"])
+def test_the_longest_name_has_a_temporary_one(name: str, tmp_path: Path):
+    write_file(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path):
+    left = killed_writer(tmp_path / "a.json")
+    assert left.read_text() == "half"
+    write_file(tmp_path / "other.json", "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
+
+
+def test_what_lives_or_is_elsewhere_stays(tmp_path: Path):
+    left = killed_writer(tmp_path / "a.json")
+    process, place, rest = re.fullmatch(r"\.(\d+)-([0-9a-f]{8})-(.*)", left.name).groups()
+    left.rename(tmp_path / f".{process}-00000000-{rest}")
+    living = tmp_path / f".{os.getpid()}-{place}-{rest}"
+    living.touch()
+    (tmp_path / f".{process}-notes.txt").touch()
+    write_file(tmp_path / "other.json", "{}")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_folder_is_looked_through_once(tmp_path: Path):
+    write_file(tmp_path / "one.json", "{}")
+    left = killed_writer(tmp_path / "a.json")
+    write_file(tmp_path / "two.json", "{}")
+    assert left.exists()
+    assert aside(tmp_path / "a.json").name.startswith(f".{os.getpid()}-")
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path):
+    path = tmp_path / "none" / "a.json"
+    with pytest.raises(InputError, match=rf"^{path}: cannot be written \(No such file"):
+        write_file(path, "{}")
+
+
+def test_texts_are_read_with_and_without_a_mark(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    for content in ("ä".encode(), b"\xef\xbb\xbf" + "ä".encode()):
+        path.write_bytes(content)
+        assert read_text(path) == "ä"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=rf"^{path}: not text in UTF-8 \("):
+        read_text(path)
+    with pytest.raises(InputError, match=rf"^{tmp_path}: cannot be read \(Is a directory\)"):
+        read_text(tmp_path)
