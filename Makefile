@@ -14,8 +14,15 @@ $(BIN)/.installed: setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
+# Only a folder that an earlier `make demo` made is removed.
+MADE := $(DEMO)/.made-by-make-demo
+
 demo: $(BIN)/.installed
-	rm -rf $(DEMO)
+	@test ! -e '$(DEMO)' || test -e '$(MADE)' || { \
+	    echo "$(DEMO): is there and was not made by \`make demo\`; remove it, or name another: make demo DEMO=DIR"; exit 1; }
+	rm -rf '$(DEMO)'
+	mkdir -p '$(DEMO)'
+	touch '$(MADE)'
 	$(BIN)/python -m tools.make_synthetic --output $(DEMO)
 	$(BIN)/python -m tools.build_tfrecords --annotations $(DEMO)/annotations --images $(DEMO)/images \
 	    --output $(DEMO)/tfrecords --train-shards 4 --val-shards 2

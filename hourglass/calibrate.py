@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from hourglass.console import PLACE, command, model_option, quiet_stderr
+from hourglass.console import PLACE, command, force_option, model_option, quiet_stderr
 from hourglass.core.calibration import FLIP_TEST
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place, Url
 from hourglass.inference.estimator import SHIPPED, default_model
+from hourglass.media.targets import refuse_existing
 from hourglass.modelfiles.metadata import SUFFIX
 from hourglass.modelfiles.runtimes import load_runtime
 from hourglass.scoring.calibrating import calibrate, cross_checked
@@ -31,8 +32,9 @@ from hourglass.scoring.evaluation import evaluate
 @click.option(
     "--compact", is_flag=True, help="Keep 11 significant bits of the weights, and compress."
 )
+@force_option
 @command
-def main(data: str, model: Place | None, output: Place | None, compact: bool) -> None:
+def main(data: str, model: Place | None, output: Place | None, compact: bool, force: bool) -> None:
     """Stores in a model file what its heatmaps' peaks mean.
 
     From then on a keypoint's score is the share of keypoints so scored that are right: of MPII's
@@ -50,6 +52,8 @@ def main(data: str, model: Place | None, output: Place | None, compact: bool) ->
         raise InputError(f"--output {target}: a model file's name must end in {SUFFIX}")
     if not isinstance(target, Url) and not target.parent.is_dir():
         raise InputError(f"--output {target}: there is no folder {target.parent}")
+    if target.resolve() != model.resolve():
+        refuse_existing([target], force)
     with quiet_stderr():
         runtime = load_runtime(model)
     mirrors = runtime.config.skeleton.mirrors

@@ -6,13 +6,14 @@ import json
 
 import click
 
-from hourglass.console import PLACE, command, model_option, quiet_stderr
+from hourglass.console import PLACE, command, force_option, model_option, quiet_stderr
 from hourglass.core.files import write_file
 from hourglass.core.storage import Place
 from hourglass.inference.estimator import default_model
+from hourglass.media.targets import refuse_existing
 from hourglass.modelfiles.runtimes import load_runtime
 from hourglass.scoring.evaluation import evaluate
-from hourglass.scoring.report import write_report
+from hourglass.scoring.report import FILE, write_report
 from hourglass.scoring.tables import format_people, format_table, to_dict
 
 
@@ -38,6 +39,7 @@ from hourglass.scoring.tables import format_people, format_table, to_dict
     metavar="DIR",
     help="Folder to write a page to: curves, kinds of error, best and worst people, reliability.",
 )
+@force_option
 @command
 def main(
     data: str,
@@ -46,6 +48,7 @@ def main(
     detect: bool,
     json_file: Place | None,
     report: Place | None,
+    force: bool,
 ) -> None:
     """Prints how many labelled joints a model finds, percent, and AP and AR by COCO's protocol.
 
@@ -55,6 +58,7 @@ def main(
     over all joints of all people, "Mean of joints" the plain mean of the joints' own numbers. AP
     and AR are printed where the labels have boxes or areas.
     """
+    refuse_existing([json_file, report and report / FILE], force)
     model = model or default_model()
     with quiet_stderr():
         runtime = load_runtime(model)

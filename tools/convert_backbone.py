@@ -19,8 +19,9 @@ from types import ModuleType
 import click
 import numpy as np
 
-from hourglass.console import command, quiet_stderr
+from hourglass.console import command, force_option, quiet_stderr
 from hourglass.core.errors import InputError
+from hourglass.media.targets import refuse_existing
 
 with quiet_stderr():  # what TensorFlow prints while it loads
     import keras
@@ -319,11 +320,14 @@ def differences(features: list[np.ndarray], original: list[np.ndarray]) -> dict[
     type=click.Path(path_type=Path),
     help="PyTorch state dict. Default: the one in the variant's installed package.",
 )
+@force_option
 @command
-def main(variant: str, output: Path | None, checkpoint: Path | None) -> None:
+def main(variant: str, output: Path | None, checkpoint: Path | None, force: bool) -> None:
     """Turns EfficientNet-Lite's ImageNet weights from PyTorch into the project's file."""
+    output = output or imagenet_path(variant)
+    refuse_existing([output], force)
     with quiet_stderr():
-        summary = convert(variant, output or imagenet_path(variant), checkpoint=checkpoint)
+        summary = convert(variant, output, checkpoint=checkpoint)
     click.echo(summary)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from hourglass.console import command
+from hourglass.console import command, force_option
 from hourglass.data.readers.lsp import convert
+from hourglass.media.targets import refuse_existing
 
 
 @click.command()
@@ -37,11 +38,17 @@ from hourglass.data.readers.lsp import convert
     help="Text file with the pictures for validation, one file name per line. "
     "Default: the last half of LSP; the project's list for LSP-extended.",
 )
+@force_option
 @command
 def main(
-    root: Path, output: Path | None, train_list: Path | None, validation_list: Path | None
+    root: Path,
+    output: Path | None,
+    train_list: Path | None,
+    validation_list: Path | None,
+    force: bool,
 ) -> None:
     """Turns the Leeds Sports Pose download (LSP or LSP-extended) into MPII's JSON layout."""
+    refuse_existing([(output or root) / name for name in ("train.json", "validation.json")], force)
     click.echo(
         convert(root, output or root, train_list=train_list, validation_list=validation_list)
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from hourglass.console import command
-from hourglass.data.synthetic.scenes import make_synthetic
+from hourglass.console import command, force_option
+from hourglass.data.synthetic.scenes import annotation_files, make_synthetic
+from hourglass.media.targets import refuse_existing
 
 
 @click.command()
@@ -25,9 +26,11 @@ from hourglass.data.synthetic.scenes import make_synthetic
     "--seed", default=0, show_default=True, help="Any number from 0; same seed, same set."
 )
 @click.option("--size", default=260, show_default=True, help="Longest picture side (px).")
+@force_option
 @command
-def main(output: Path, train: int, validation: int, seed: int, size: int) -> None:
+def main(output: Path, train: int, validation: int, seed: int, size: int, force: bool) -> None:
     """Draw a small synthetic pose dataset in MPII's JSON layout."""
+    refuse_existing(annotation_files(output).values(), force)
     make_synthetic(output, train=train, validation=validation, seed=seed, size=size)
     click.echo(f"{train} training and {validation} validation pictures in {output}")
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from hourglass.console import command
+from hourglass.console import command, force_option
 from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 from hourglass.lifting.mocap import RATE, UNITS, Clip, find_files, read_clips, save_clips
+from hourglass.media.targets import refuse_existing
 
 
 @click.command()
@@ -38,14 +39,23 @@ from hourglass.lifting.mocap import RATE, UNITS, Clip, find_files, read_clips, s
     help="The axis that points up. [default: y, and z in Human3.6M's own file]",
 )
 @click.option("--skip-bad", is_flag=True, help="Pass over files that cannot be used, and say so.")
+@force_option
 @command
-def main(source: Path, output: Path, unit: str | None, up: str | None, skip_bad: bool) -> None:
+def main(
+    source: Path,
+    output: Path,
+    unit: str | None,
+    up: str | None,
+    skip_bad: bool,
+    force: bool,
+) -> None:
     """Reads BVH files of the usual rigs, arrays of poses, or Human3.6M's data_3d_h36m.npz.
 
     Every pose becomes the 17 joints of Human3.6M, in millimetres with y up.
     """
     if output.suffix != ".npz" or not output.parent.is_dir():
         raise InputError(f"--output {output}: must end in .npz, in a folder that exists")
+    refuse_existing([output], force)
     clips: list[Clip] = []
     bad: list[str] = []
     files = find_files(source)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hourglass.console import command, quiet_stderr
+from hourglass.console import command, force_option, quiet_stderr
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.pose import Box
@@ -21,6 +21,7 @@ from hourglass.inference.detection import PeopleDetector
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.teaching import label_pictures
 from hourglass.media.inputs import find_inputs
+from hourglass.media.targets import refuse_existing
 
 
 @click.command()
@@ -54,6 +55,7 @@ from hourglass.media.inputs import find_inputs
 )
 @click.option("--source", help="`label_source` of the labels. [default: the model file's name]")
 @click.option("--recursive", is_flag=True, help="Search the folders inside, too.")
+@force_option
 @command
 def main(
     images: Path,
@@ -63,12 +65,14 @@ def main(
     fewest: int,
     source: str | None,
     recursive: bool,
+    force: bool,
 ) -> None:
     """Finds the people in pictures and labels them by a model, where it agrees with itself.
 
     `python -m hourglass.build` makes shards of what is written; the labels count the less there,
     the less the views agreed.
     """
+    refuse_existing([output], force)
     found_there = find_inputs([str(images)], recursive=recursive).pictures
     paths = [path for path in found_there if isinstance(path, Path)]
     model = model or default_model()

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hourglass.console import PATH, command, quiet_stderr
+from hourglass.console import PATH, command, force_option, quiet_stderr
 from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
 from hourglass.lifting.mocap import load_clips, split
 from hourglass.lifting.model_file import About, save_lifter
 from hourglass.lifting.shape import PRESETS, preset
+from hourglass.media.targets import refuse_existing
 
 
 @click.command()
@@ -31,6 +32,7 @@ from hourglass.lifting.shape import PRESETS, preset
 @click.option("--source", default="", help="Words on the data that the file is to carry.")
 @click.option("--output", type=PATH, required=True, help="File to write, such as my-lift.npz.")
 @click.option("--compact", is_flag=True, help="Round the weights to float16: half the size.")
+@force_option
 @command
 def main(
     data: tuple[Path, ...],
@@ -40,8 +42,10 @@ def main(
     source: str,
     output: Path,
     compact: bool,
+    force: bool,
 ) -> None:
     """Trains by the preset's recipe: seen by new virtual cameras in every epoch."""
+    refuse_existing([output], force)
     if output.suffix != ".npz" or not output.parent.is_dir():
         raise InputError(f"--output {output}: must end in .npz, in a folder that exists")
     clips = [clip for path in data for clip in load_clips(path)]

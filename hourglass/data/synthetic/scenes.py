@@ -177,6 +177,11 @@ def write_errors_told(output: Path) -> Iterator[None]:
         ) from error
 
 
+def annotation_files(output: Path) -> dict[str, Path]:
+    """Where each split's labels go."""
+    return {split: output / "annotations" / f"{split}.json" for split in SPLITS}
+
+
 def make_synthetic(
     output: Path, *, train: int, validation: int, seed: int, size: int = 260
 ) -> dict[str, Path]:
@@ -197,7 +202,7 @@ def make_synthetic(
         click.ClickException: If `output` cannot be written.
     """
     check(output, train=train, validation=validation, seed=seed, size=size)
-    annotations = {split: output / "annotations" / f"{split}.json" for split in SPLITS}
+    annotations = annotation_files(output)
     with write_errors_told(output):
         for folder in ("annotations", "images"):
             (output / folder).mkdir(parents=True, exist_ok=True)
