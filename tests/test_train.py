@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -326,6 +328,68 @@ def test_two_trainings_of_one_name_are_not_let_in(copied_run: Path, shards: Path
         f"Error: {copied_run}: a training is under way there already, by process {os.getpid()} on "
     )
     assert contents(copied_run) == before
+
+
+# Disks that are full.
+
+
+@pytest.fixture
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """`fill_disk(name)`: files of that name find no room any more."""
+
+    def fill(name: str) -> None:
+        publish = files.publish
+
+        def refuse(temporary: Path, path: Path) -> None:
+            if path.name == name:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            publish(temporary, path)
+
+        monkeypatch.setattr(files, "publish", refuse)
+
+    return fill
+
+
+def test_an_epoch_that_cannot_be_saved_ends_the_run(
+    shards: Path,
+    tmp_path: Path,
+    fill_disk: Callable[[str], None],
+    error_of: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    folder = tmp_path / "models" / "full"
+    where = ("--run", "full", "--models", folder.parent, "--logs", tmp_path / "l", "--data", shards)
+    words = [f"--set=network.{name}" for name in ("channels=4", "depth=1", "input_size=16")]
+    words += ["--preset", "tiny", "--epochs", "1", "--batch-size", "4"]
+    fill_disk("last.keras")
+    line = error_of(main, *where, *words)
+    assert line == (
+        f"{folder / 'last.keras'}: cannot be written (No space left on device); no epoch is saved, "
+        "so that --resume starts with the first"
+    )
+    names = {"config.json", "data.json", "history.csv", "best.keras"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert not [one for one in threading.enumerate() if "AsyncWriter" in type(one).__name__]
+    monkeypatch.undo()
+    result = CliRunner().invoke(main, [str(one) for one in ("--resume", *where)])
+    assert result.exit_code == 0, result.output
+    told = f"WARNING {folder} has no last.keras: no epoch was saved, it starts with the first"
+    assert told in result.output
+    assert [row["epoch"] for row in history_of(folder)] == [1]
+
+
+def test_a_later_epoch_that_cannot_be_saved_says_what_is(
+    copied_run: Path, fill_disk: Callable[[str], None]
+):
+    before = contents(copied_run)
+    fill_disk("history.csv")
+    result = resumed(copied_run)
+    assert result.output.splitlines()[-1] == (
+        f"Error: {copied_run / 'history.csv'}: cannot be written (No space left on device); the "
+        "run is saved up to epoch 3, from where --resume goes on"
+    )
+    after = contents(copied_run)
+    assert {name for name in after if after[name] != before.get(name)} == {"config.json"}
 
 
 # The data and the arithmetic of a run that goes on.

@@ -91,13 +91,19 @@ def replacing(path: Place) -> Iterator[Path]:
     """Gives the body a name, `aside`, to write to; what is there becomes `path` in one step.
 
     If the body fails, `path` stays as it was.
+
+    Raises:
+        ValueError: If it cannot be written, such as to a full disk; names `path`.
     """
     temporary = aside(path)
     try:
         yield temporary
         publish(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a folder that is gone, which has been told
+            temporary.unlink(missing_ok=True)
 
 
 def keeps_its_place(path: Place) -> bool:

@@ -6,8 +6,9 @@ is `hourglass.training.callbacks`'.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,19 +171,16 @@ class Session:
         )
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
         write_provenance(folder, self.provenance)
-        with self._hooks.own_errors(), naming_damage(self._shards):
+        callbacks = self._callbacks(
+            checkpoint, validation=validation, last=last, board=board, clock=clock
+        )
+        with _closing(callbacks), self._hooks.own_errors(), naming_damage(self._shards):
             network.fit(
                 batches,
                 epochs=epochs,
                 initial_epoch=state.epoch,
                 steps_per_epoch=self._steps,
-                callbacks=self._callbacks(
-                    checkpoint,
-                    validation=validation,
-                    last=last,
-                    board=board,
-                    clock=clock,
-                ),
+                callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
             )
@@ -254,6 +252,17 @@ class Session:
             ),
             *self._hooks.callbacks,
         ]
+
+
+@contextlib.contextmanager
+def _closing(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
+    """Closes what has a file or a bar open, whatever ends the training."""
+    try:
+        yield
+    finally:
+        for one in callbacks:
+            if isinstance(one, Board | ShowProgress):
+                one.close()
 
 
 def _on_skeleton(config: Config, skeleton: Skeleton, data: str) -> Config:

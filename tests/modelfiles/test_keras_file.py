@@ -16,6 +16,7 @@ import pytest
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
 from hourglass.core.config import Config, DataConfig, NetworkConfig, TrainConfig, to_json
+from hourglass.core.errors import InputError
 from hourglass.core.skeleton import COCO
 from hourglass.modelfiles.keras_file import (
     CALIBRATION_MEMBER,
@@ -199,7 +200,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*{"network": (network, "save"), "disk": (os, "fsync")}[failing], fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)$"):
         save_model(path, network, dataclasses.replace(CONFIG, data=DataConfig(sigma=2.0)))
     assert path.read_bytes() == saved.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
@@ -490,7 +491,7 @@ def test_a_failed_calibration_leaves_the_model_and_nothing_else(
 
     owner, name = {"writing": (zipfile.ZipFile, "writestr"), "moving": (Path, "replace")}[failing]
     monkeypatch.setattr(owner, name, fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)$"):
         save_calibrated(path, path, {PLAIN: make_calibration(0)})
     assert path.read_bytes() == saved.read_bytes()
     assert list(tmp_path.iterdir()) == [path]

@@ -453,7 +453,7 @@ def test_progress_tells_an_epoch_in_a_line(messages: list[str]):
             "input_wait": 0.034,
         },
     )
-    callback.on_train_end()
+    callback.close()
     assert messages == [
         "epoch 3/9: loss 1.2500, validation loss 2.5000, PCKh@0.5 61.2, @0.1 7.5, 100 images/s, "
         "3% of it waiting for input"
@@ -464,7 +464,7 @@ def test_progress_names_the_skeletons_own_score(messages: list[str]):
     callback = ShowProgress(epochs=9, first_epoch=0, images=12, batch_size=4, measure=BOXES)
     logs = {"loss": 1.0, VALIDATION_LOSS: 2.0, "images_per_second": 9.0, "input_wait": 0.5}
     callback.on_epoch_end(0, {**logs, "val_pck@0.1": 61.25, "val_pck@0.05": 7.5})
-    callback.on_train_end()
+    callback.close()
     assert "PCK@0.1 61.2, @0.05 7.5, 9 images/s" in messages[0]
 
 

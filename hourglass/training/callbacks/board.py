@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterable
@@ -55,6 +56,7 @@ class Board(keras.callbacks.Callback):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+        self._folder = folder
         self._writer = EventFileWriter(str(folder))
         self._heatmaps = model
         count = min(PICTURES, len(people))
@@ -77,11 +79,18 @@ class Board(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             summary.MergeFrom(scalar_pb(_board_name(name), value))
         summary.MergeFrom(_pictures("labelled | predicted | heatmaps", panels))
-        self._writer.add_event(Event(wall_time=time.time(), step=epoch + 1, summary=summary))
-        self._writer.flush()
+        try:
+            self._writer.add_event(Event(wall_time=time.time(), step=epoch + 1, summary=summary))
+            self._writer.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self._folder}: cannot be written ({error.strerror or error})"
+            ) from error
 
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        self._writer.close()
+    def close(self) -> None:
+        """Ends the writing, also of a training that failed."""
+        with contextlib.suppress(OSError):
+            self._writer.close()
 
 
 def _pictures(name: str, pictures: np.ndarray) -> Summary:

@@ -10,6 +10,7 @@ import numpy as np
 
 from hourglass.core import config
 from hourglass.core.config import Config
+from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.modelfiles.keras_file import TrainingState, save_model
 from hourglass.networks.hourglass import build_network
@@ -60,10 +61,23 @@ class Checkpoint(keras.callbacks.Callback):
             refuse_non_finite(what, epoch, self.folder)
         self._plain.set_weights(weights)
         self.history.append({"epoch": epoch + 1, **logs})
+        saved = self.state.epoch
+        try:
+            self._save(epoch, logs)
+        except InputError as error:
+            left = (
+                f"the run is saved up to epoch {saved}, from where --resume goes on"
+                if saved
+                else "no epoch is saved, so that --resume starts with the first"
+            )
+            raise InputError(f"{error}; {left}") from error
+
+    def _save(self, epoch: int, logs: Logs) -> None:
+        """The epoch's files; `last.keras` at the end, so that what it says is there."""
         write_history(self.folder / HISTORY, self.history)
         score = logs[score_name(measure_of(self._config.skeleton))]
         is_best = score > self.state.best_score or not self.state.best_epoch
-        self.state = TrainingState(
+        state = TrainingState(
             epoch=epoch + 1,
             best_score=score if is_best else self.state.best_score,
             best_epoch=epoch + 1 if is_best else self.state.best_epoch,
@@ -74,6 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.folder / LAST,
             self._plain,
             self._config,
-            state=self.state,
+            state=state,
             optimizer=self.model.optimizer,
         )
+        self.state = state

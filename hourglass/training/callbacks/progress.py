@@ -56,5 +56,6 @@ class ShowProgress(keras.callbacks.Callback):
             f"{logs['input_wait']:.0%} of it waiting for input"
         )
 
-    def on_train_end(self, logs: Logs | None = None) -> None:
+    def close(self) -> None:
+        """Ends the bar where it stands, also that of a training that failed."""
         self._progress.close()
