@@ -212,7 +212,7 @@ PACKAGES: dict[str, frozenset[str]] = {
 }
 """What the lowest wings may import from outside, beyond the standard library."""
 
-WITH_TENSORFLOW = {"networks/normalization"}
+WITH_TENSORFLOW = {"core/processor", "networks/normalization"}
 """Rooms of those wings that may use TensorFlow, inside functions or not."""
 
 ON_ANY_BACKEND = [

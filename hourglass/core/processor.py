@@ -1,7 +1,7 @@
-"""Settings by which TensorFlow and Keras run faster on CPUs; never against the user's own.
+"""How TensorFlow uses the processor and the GPUs; never against the user's own settings.
 
-They act on the whole process, before TensorFlow is loaded: whoever is about to load it for a
-training or a prediction calls `prepare_processor`.
+They act on the whole process. Whoever is about to load TensorFlow for a training or a prediction
+calls `prepare_processor`, and before it runs anything `take_memory_as_needed`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+
+from loguru import logger
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 """Whether TensorFlow uses oneDNN's kernels; by itself it does on processors with AVX-512 only."""
@@ -37,6 +39,24 @@ def prepare_processor() -> None:
         library = ctypes.CDLL(None)
         for option, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, KEPT), (TOP_PAD, STEP)):
             library.mallopt(option, value)
+
+
+def take_memory_as_needed(kind: str = "GPU") -> None:
+    """Lets TensorFlow take the memory of GPUs bit by bit, so that some stays for other programs.
+
+    By itself it takes all of each GPU with its first operation. After that nothing can be changed,
+    which is said.
+
+    Args:
+        kind: Of the devices.
+    """
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices(kind):
+        try:
+            tf.config.experimental.set_memory_growth(device, True)
+        except (RuntimeError, ValueError) as error:  # it has begun, or has been set by the user
+            logger.info(f"{device.name}: its memory is shared as it was before ({error})")
 
 
 def _is_glibc() -> bool:

@@ -16,6 +16,7 @@ from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.geometry import MAX_REDUCTION, crop_side, sample_in_one_thread
 from hourglass.core.person import NOT_LABELLED, Person
+from hourglass.core.processor import take_memory_as_needed
 from hourglass.data import crops
 from hourglass.data.batches import InputClock, OwnAugmentation, TargetChange, steps_per_epoch
 from hourglass.data.mixture import (
@@ -218,6 +219,7 @@ def training_dataset(
     Raises:
         ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
     """
+    take_memory_as_needed()
     config = config or Config()
     paths = find_shards(pattern)
     crops.require_stored(paths, config)
@@ -342,6 +344,7 @@ def validation_dataset(
     Raises:
         ValueError: If no shard matches or one is damaged.
     """
+    take_memory_as_needed()
     config = config or Config()
     paths = find_shards(pattern)
     people = count_people(paths)

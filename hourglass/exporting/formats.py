@@ -21,6 +21,7 @@ from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.files import upload
 from hourglass.core.geometry import from_grid
+from hourglass.core.processor import take_memory_as_needed
 from hourglass.core.storage import Place, Url
 from hourglass.data.datasets import validation_dataset
 from hourglass.data.shards import count_people, find_shards, find_skeleton
@@ -68,6 +69,7 @@ def export_model(model: Path, output: Place, choices: Choices, *, force: bool = 
     if model.suffix != SUFFIX:
         raise InputError(f"{model}: only a {SUFFIX} file can be exported")
     require_free(output, choices.format, force=force)
+    take_memory_as_needed()
     network, config = load_model(model)
     metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
     serve = serving_function(network, config, outputs=choices.outputs, batch=choices.batch)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
+from hourglass.core.processor import take_memory_as_needed
 from hourglass.core.storage import Place
 from hourglass.lifting.model_file import WEIGHTS, About, load_lifter
 from hourglass.lifting.network import build_lifter, set_weights
@@ -53,6 +54,7 @@ def export_lifter(
         ValueError: If the model cannot be loaded, or `output` cannot be written.
     """
     _refuse_wrong(output, kind, quantize, force=force)
+    take_memory_as_needed()
     weights, about = load_lifter(model)
     network = build_lifter(about.config)
     set_weights(network, weights, where=str(model))

@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from hourglass.core.errors import InputError
+from hourglass.core.processor import take_memory_as_needed
 from hourglass.lifting.body import ABOUT_PELVIS, mirrored, normalised
 from hourglass.lifting.cameras import Detector, random_detections, random_views
 from hourglass.lifting.network import build_lifter
@@ -169,6 +170,8 @@ def train_lifter(
     """
     if len(points) < recipe.batch_size:
         raise InputError(f"{len(points)} poses, a batch of {recipe.batch_size} needs as many")
+    if keras.backend.backend() == "tensorflow":
+        take_memory_as_needed()
     keras.utils.set_random_seed(recipe.seed)
     views = _Views(points, recipe, detector or Detector(), masked=config.masked)
     network = build_lifter(config)

@@ -16,7 +16,7 @@ from hourglass.core.config import Config
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
-from hourglass.core.processor import prepare_processor
+from hourglass.core.processor import prepare_processor, take_memory_as_needed
 from hourglass.core.storage import Url
 from hourglass.modelfiles import archive
 from hourglass.modelfiles.metadata import HEATMAPS, MEMBERS, SUFFIX, Metadata, from_texts
@@ -82,10 +82,12 @@ class KerasRuntime:
         from hourglass.networks.folding import folded
         from hourglass.networks.hourglass import last_stack
 
+        compiled = keras.backend.backend() == "tensorflow"
+        if compiled:
+            take_memory_as_needed()
         network, self.config = load_model(path)
         self.calibrations = read_calibrations(path)
         last = last_stack(network)
-        compiled = keras.backend.backend() == "tensorflow"
         self._predict = _compiled(folded(last)) if compiled else last.predict_on_batch
 
     def heatmaps(self, images: np.ndarray) -> np.ndarray:
@@ -223,6 +225,7 @@ class SavedModelRuntime(ExportRuntime):
         prepare_processor()
         import tensorflow as tf
 
+        take_memory_as_needed()
         super().__init__(from_texts(_texts_beside(Path(path)), where=str(path)))
         try:
             _refuse_reaching_out(Path(path))

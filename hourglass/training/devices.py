@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from loguru import logger
+
+from hourglass.core.processor import take_memory_as_needed
 
 BFLOAT16_CAPABILITY = (8, 0)
 """First CUDA compute capability whose tensor cores take bfloat16 (Ampere)."""
@@ -66,9 +69,7 @@ def find_devices(names: list[str] | None = None) -> Devices:
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        # What is not taken at the start stays free for other programs.
-        tf.config.experimental.set_memory_growth(gpu, True)
+    take_memory_as_needed()
     strategy = tf.distribute.MirroredStrategy(names or _logical_names())
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     ampere = all(one.get("compute_capability", (0, 0)) >= BFLOAT16_CAPABILITY for one in details)
@@ -99,7 +100,10 @@ def _jax_devices() -> Devices:
     if tensorflow_is_there():
         import tensorflow as tf
 
-        tf.config.set_visible_devices([], "GPU")
+        try:
+            tf.config.set_visible_devices([], "GPU")
+        except RuntimeError:  # it has begun
+            logger.info("TensorFlow keeps the GPUs that it uses already beside JAX")
     count = jax.device_count()
     if count > 1:
         keras.distribution.set_distribution(keras.distribution.DataParallel())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +72,45 @@ def test_every_gpu_is_taken_and_none_of_them_whole(with_gpus: Callable[..., list
     assert done == [("/GPU:0", True), ("/GPU:1", True), ["/GPU:0", "/GPU:1"]]
     with_gpus((8, 0))
     assert find_devices().description == "1 GPU"
+
+
+def test_gpus_that_tensorflow_uses_already_are_trained_on(
+    with_gpus: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(gpu: Any, on: bool) -> None:
+        raise RuntimeError("Physical devices cannot be modified after being initialized")
+
+    with_gpus((8, 0), (9, 0))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", refuse)
+    assert find_devices().replicas == 2
+
+
+BEGUN = """
+import tensorflow as tf
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+) if {two} else None
+tf.constant(1.0) + 1.0
+
+from hourglass.core.processor import take_memory_as_needed
+from hourglass.training.devices import find_devices
+
+take_memory_as_needed("CPU")
+print(find_devices(["CPU:0", "CPU:1"] if {two} else None).replicas)
+"""
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_a_tensorflow_that_has_begun_is_trained_on_as_it_is(two: bool):
+    """As in a notebook that has run something before. A CPU stands for the GPU."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEGUN.format(two=two)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{1 + two}\n"
+    told = r"INFO .* - /physical_device:CPU:0: its memory is shared as it was before \("
+    assert re.search(told, done.stderr.replace("|", "-"))
 
 
 @pytest.mark.parametrize(
