@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from loguru import logger
 
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config
@@ -79,7 +80,6 @@ class KerasRuntime:
             ) from error
 
         from hourglass.modelfiles.keras_file import load_model, read_calibrations
-        from hourglass.networks.folding import folded
         from hourglass.networks.hourglass import last_stack
 
         compiled = keras.backend.backend() == "tensorflow"
@@ -88,10 +88,21 @@ class KerasRuntime:
         network, self.config = load_model(path)
         self.calibrations = read_calibrations(path)
         last = last_stack(network)
-        self._predict = _compiled(folded(last)) if compiled else last.predict_on_batch
+        self._predict = _compiled(_folded(last)) if compiled else last.predict_on_batch
 
     def heatmaps(self, images: np.ndarray) -> np.ndarray:
         return np.asarray(self._predict(images))
+
+
+def _folded(network: Any) -> Callable[[Any], Any]:
+    """The network with its BatchNorms folded; as it is, slower, where Keras does not let them be."""
+    from hourglass.networks.folding import CannotFoldError, folded
+
+    try:
+        return folded(network)
+    except CannotFoldError as error:
+        logger.info(f"BatchNorms stay, which is slower: another Keras is needed ({error})")
+        return lambda images: network(images, training=False)
 
 
 def _compiled(predict: Callable[[Any], Any]) -> Callable[[Any], Any]:

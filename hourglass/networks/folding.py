@@ -8,6 +8,7 @@ Elsewhere a product and a sum are. The same heatmaps up to rounding, in less tim
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,14 @@ import numpy as np
 from keras import layers, ops
 
 Operation = Callable[..., Any]
+
+WALK = "_run_through_graph"
+"""Keras's own walk over a network, which is not public; a copy of it takes a second to make."""
+
+
+class CannotFoldError(Exception):
+    """This version of Keras keeps its networks in another way: the network runs as it is."""
+
 
 SMALLEST_SCALE = 1e-12
 """Of a channel whose scale goes through a ReLU: others would take its offset out of float32."""
@@ -29,7 +38,24 @@ def folded(network: keras.Model) -> Callable[[Any], Any]:
 
     Returns:
         From what the network takes to what it gives. Nothing in it is compiled yet.
+
+    Raises:
+        CannotFoldError: If Keras lacks what is not public of it.
     """
+    try:
+        walk = getattr(network, WALK)
+        if "operation_fn" not in inspect.signature(walk).parameters:
+            raise CannotFoldError(f"{WALK} has no argument operation_fn")
+        replaced = _replaced(network)
+    except AttributeError as error:
+        raise CannotFoldError(str(error)) from error
+    return lambda images: walk(
+        [images], operation_fn=lambda operation: replaced.get(operation.name, operation)
+    )
+
+
+def _replaced(network: keras.Model) -> dict[str, Operation]:
+    """What is done in the place of layers, by their names."""
     replaced: dict[str, Operation] = {}
     convolutions: dict[str, _Convolution] = {}
     outputs = {id(tensor) for tensor in network.outputs}
@@ -49,14 +75,7 @@ def folded(network: keras.Model) -> Callable[[Any], Any]:
     for layer in network.layers:
         if isinstance(layer, layers.UpSampling2D) and layer.interpolation == "nearest":
             replaced[layer.name] = _upsampling(layer)
-
-    def predict(images: Any) -> Any:
-        # Keras's own walk over a graph is not public; a copy of the graph takes a second to make.
-        return network._run_through_graph(
-            [images], operation_fn=lambda operation: replaced.get(operation.name, operation)
-        )
-
-    return predict
+    return replaced
 
 
 def _can_go(layer: layers.Layer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -44,6 +45,15 @@ def make_optimizer(
     return keras.optimizers.LossScaleOptimizer(optimizer) if loss_scaling else optimizer
 
 
+def _identities(variable: keras.Variable) -> Iterator[int]:
+    """Of a variable, and of all that Keras may hand to a step in its place on TensorFlow: the
+    variable of its backend, or one replica's part of that."""
+    yield id(variable)
+    if keras.backend.backend() == "tensorflow":
+        yield id(variable.value)
+        yield from map(id, getattr(variable.value, "values", ()))
+
+
 class EncoderAdam(keras.optimizers.Adam):
     """Adam (Kingma & Ba, ICLR 2015) with a learning rate of its own for the pretrained encoder.
 
@@ -54,20 +64,20 @@ class EncoderAdam(keras.optimizers.Adam):
     def __init__(self, *arguments: Any, encoder_rate: float = 1.0, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._encoder_rate = encoder_rate
-        self._encoder: set[int] = set()
+        self._is_encoders: dict[int, bool] = {}
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Keras's, and notes which variables are the encoder's: by their layers' names."""
-        self._encoder = {
-            index
-            for index, variable in enumerate(variables)
-            if variable.path.startswith(ENCODER_PREFIXES)
+        self._is_encoders = {
+            identity: variable.path.startswith(ENCODER_PREFIXES)
+            for variable in variables
+            for identity in _identities(variable)
         }
         super().build(variables)
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """One variable's step, as Keras's."""
-        if self._get_variable_index(variable) in self._encoder:
+        if self._encoder_rate != 1 and self._is_encoders[id(variable)]:
             learning_rate = learning_rate * self._encoder_rate
         super().update_step(gradient, variable, learning_rate)
 

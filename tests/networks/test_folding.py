@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from loguru import logger
 
 from hourglass.core.config import NetworkConfig
+from hourglass.modelfiles.runtimes import KerasRuntime
 from hourglass.networks import folding
-from hourglass.networks.folding import folded
+from hourglass.networks.folding import WALK, CannotFoldError, folded
 from hourglass.networks.hourglass import build_network
 
 
@@ -47,6 +50,53 @@ def assert_same(network: keras.Model, images: np.ndarray) -> None:
     )
     for weight, value in zip(network.weights, before, strict=True):
         np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (type(keras.Model(one := keras.Input((1,)), one)), WALK),
+        (layers.Layer, "_inbound_nodes"),
+        (layers.Layer, "_outbound_nodes"),
+        (keras.KerasTensor, "_keras_history"),
+    ],
+)
+def test_a_keras_that_lacks_what_is_not_public_runs_the_network_as_it_is(
+    owner: type,
+    name: str,
+    micro_file: Path,
+    crops: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    expected = KerasRuntime(micro_file).heatmaps(crops)
+    network = build_network(NetworkConfig(stacks=1, channels=8, depth=1, input_size=32))
+
+    def lack(_: object) -> None:
+        raise AttributeError(f"no {name}")
+
+    lines: list[str] = []
+    handler = logger.add(lambda line: lines.append(str(line)), format="{message}")
+    real = folding.folded
+
+    def hidden(given: keras.Model) -> Any:
+        with monkeypatch.context() as inside:
+            inside.setattr(owner, name, property(lack), raising=False)
+            return real(given)
+
+    with pytest.raises(CannotFoldError):
+        hidden(network)
+    monkeypatch.setattr(folding, "folded", hidden)
+    found = KerasRuntime(micro_file).heatmaps(crops)
+    logger.remove(handler)
+    np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+    assert lines == [f"BatchNorms stay, which is slower: another Keras is needed (no {name})\n"]
+
+
+def test_another_walk_than_keras_has_today_is_not_taken(monkeypatch: pytest.MonkeyPatch):
+    network = build_network(NetworkConfig(stacks=1, channels=8, depth=1, input_size=32))
+    monkeypatch.setattr(type(network), WALK, lambda self, inputs: inputs)
+    with pytest.raises(CannotFoldError, match="has no argument operation_fn"):
+        folded(network)
 
 
 @pytest.mark.parametrize(

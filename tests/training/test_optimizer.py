@@ -1,4 +1,4 @@
-"""The optimizer of a training: what it leaves behind for the next one, on JAX."""
+"""The optimizer of a training: the encoder's own rate, and what is left for the next fit on JAX."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+
+from hourglass.core.config import TrainConfig
+from hourglass.training.optimizer import make_optimizer
 
 PROGRAM = """
 import sys
@@ -43,3 +50,23 @@ def test_an_averaged_network_is_fitted_again_on_jax(scaling: str):
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("scaling", [False, True])
+@pytest.mark.parametrize("strategy", [None, ["CPU:0"]])
+def test_the_encoder_has_a_rate_of_its_own(scaling: bool, strategy: list[str] | None):
+    choices = TrainConfig(epochs=1, schedule="plateau", learning_rate=0.1, encoder_rate=0.25)
+    scope = tf.distribute.MirroredStrategy(strategy).scope() if strategy else nullcontext()
+    with scope:
+        inputs = x = keras.Input((2,))
+        for name in ("lite0_stem", "head"):
+            x = keras.layers.Dense(2, name=name, kernel_initializer="ones")(x)
+        network = keras.Model(inputs, x)
+        optimizer = make_optimizer(choices, 1, loss_scaling=scaling)
+        optimizer.build(network.trainable_variables)
+        network.compile(optimizer, "mse", jit_compile=False)
+    network.fit(np.ones((4, 2)), np.zeros((4, 2)), batch_size=4, verbose=0)
+    encoder, head = (layer.kernel.numpy() for layer in network.layers[1:])
+    # Adam's first step is its learning rate, whatever the gradient.
+    np.testing.assert_allclose(1 - encoder, 0.025, rtol=1e-3)
+    np.testing.assert_allclose(1 - head, 0.1, rtol=1e-3)
