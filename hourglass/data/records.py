@@ -45,6 +45,9 @@ ADDED = (PARTS + "weight", OBJECT + "box", OBJECT + "area", OBJECT + "source", O
 """What the second schema holds besides. A record without these has weights of 1, and no box, area
 or source."""
 
+ANY_BYTES = "surrogateescape"
+"""How Python keeps the bytes of file names that are not UTF-8."""
+
 UNKNOWN = np.float32("nan")
 """What stands for a box or an area that nobody annotated."""
 
@@ -67,7 +70,7 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
     box = (UNKNOWN,) * 4 if person.box is None else person.box
     values: tuple[bytes, ...] = (
         _bytes_feature(encoded),
-        _bytes_feature(person.filename.encode()),
+        _bytes_feature(person.filename.encode(errors=ANY_BYTES)),
         _int_feature([height]),
         _int_feature([width]),
         _int_feature([3]),
@@ -182,7 +185,7 @@ def read_example(serialized: bytes) -> Record:
     joints = len(values[PARTS + "x"]) // 4
     points = [_floats(values, PARTS + axis, joints) for axis in "xy"]
     person = Person(
-        filename=bytes(values["image/filename"]).decode(),
+        filename=bytes(values["image/filename"]).decode(errors=ANY_BYTES),
         points=np.stack(points, axis=-1),
         visibility=np.array(_numbers(values, PARTS + "v", joints), np.uint8),
         center=np.concatenate([_floats(values, OBJECT + "center/" + axis, 1) for axis in "xy"]),

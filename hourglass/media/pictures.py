@@ -292,6 +292,8 @@ def read_bytes(path: str | Place) -> bytes:
             data = file.read()
     except OSError as error:
         raise InputError(f"{path}: picture cannot be read ({error.strerror})") from error
+    except ValueError as error:  # such as a zero byte in it
+        raise InputError(f"{str(path)!r}: no file can have this name ({error})") from error
     if not data:
         raise InputError(f"{path}: picture is empty (0 bytes)")
     return data

@@ -95,7 +95,7 @@ class KerasRuntime:
 
 
 def _folded(network: Any) -> Callable[[Any], Any]:
-    """The network with its BatchNorms folded; as it is, slower, where Keras does not let them be."""
+    """The network with its BatchNorms folded; as it is, slower, where Keras does not let it."""
     from hourglass.networks.folding import CannotFoldError, folded
 
     try:

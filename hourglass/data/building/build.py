@@ -232,7 +232,7 @@ def _entry_signature(entry: Entry | None) -> str:
 def _picture_signature(path: str) -> str:
     try:
         status = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # no file can have such a name
         return MISSING
     return f"{status.st_size} {status.st_mtime_ns}"
 

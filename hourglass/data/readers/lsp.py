@@ -33,12 +33,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.geometry import REFERENCE_HEIGHT
 from hourglass.core.skeleton import MPII
+from hourglass.data.readers.matlab import DamagedError, load
 from hourglass.data.readers.mpii_json import CENTER_SHIFT
 
 LSP_JOINTS = (
@@ -208,12 +208,11 @@ def read_joints(path: Path) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path} is missing; it comes with the download")
     try:
-        content = loadmat(path, variable_names=["joints"])
-    # On a damaged file the reader lets through whatever it trips over: TypeError, IndexError,
-    # zlib.error and more, with no common ancestor below Exception.
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path} cannot be read as a MATLAB file ({reason})") from error
+        content = load(path, ["joints"])
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except DamagedError as error:
+        raise InputError(f"{path} cannot be read as a MATLAB file ({error})") from error
     if "joints" not in content:
         raise InputError(f"{path} holds no array named 'joints'")
     joints = np.asarray(content["joints"])

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from hourglass.core.errors import InputError
 from hourglass.core.person import HIDDEN, UNLABELLED_POINT, VISIBLE, Person
 from hourglass.core.skeleton import MPII
 from hourglass.data.readers.label_set import Labels
+from hourglass.data.readers.matlab import DamagedError, load
 from hourglass.data.readers.mpii_json import CENTER_SHIFT, FIRST_PIXEL
 
 VALIDATION = Path(__file__).resolve().parent / "splits" / "mpii_validation.csv"
@@ -103,14 +103,11 @@ def read_list(path: Path = VALIDATION) -> dict[tuple[str, int], Listed]:
 
 def _load(path: Path) -> Any:
     try:
-        content = loadmat(path, variable_names=["RELEASE"], struct_as_record=False, squeeze_me=True)
+        content = load(path, ["RELEASE"], struct_as_record=False, squeeze_me=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    # On a damaged file the reader lets through whatever it trips over: TypeError, IndexError,
-    # zlib.error and more, with no common ancestor below Exception.
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path}: not a MATLAB file that can be read ({reason})") from error
+    except DamagedError as error:
+        raise InputError(f"{path}: not a MATLAB file that can be read ({error})") from error
     release = content.get("RELEASE")
     missing = [
         name for name in ("annolist", "img_train", "single_person") if not hasattr(release, name)

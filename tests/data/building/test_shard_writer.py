@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from hourglass.core.person import Person
 from hourglass.data.building.shard_writer import Plan, write_shard
+from hourglass.data.shards import read_records
 
 PLAN_NAME = "train_0001_of_0001.tfrecords"
 
@@ -53,6 +56,26 @@ def test_a_shard_waits_under_a_name_of_its_own(plan: Plan, tmp_path: Path):
     assert (outcome.shard.people, outcome.shard.size) == (3, len(data))
     assert outcome.shard.checksum == hashlib.sha256(data).hexdigest()
     assert (outcome.bad_pictures, outcome.failure) == ({}, "")
+
+
+def test_names_of_any_bytes_stay_as_they_are(plan: Plan, tmp_path: Path):
+    name = os.fsdecode(b"bad\xff.jpg")
+    (tmp_path / plan.people[0].filename).rename(tmp_path / name)
+    people = [dataclasses.replace(plan.people[0], filename=name)]
+    outcome = write_shard(tmp_path, tmp_path, dataclasses.replace(plan, people=people), False)
+    assert outcome.bad_pictures == {}
+    assert outcome.path
+    (record,) = read_records([str(outcome.path)])
+    assert record.person.filename == name
+
+
+@pytest.mark.parametrize("name", ["zero\0byte.jpg", "half\ud800.jpg"])
+def test_a_name_that_no_file_can_have_is_a_bad_picture(name: str, plan: Plan, tmp_path: Path):
+    people = [dataclasses.replace(plan.people[0], filename=name)]
+    outcome = write_shard(tmp_path, tmp_path, dataclasses.replace(plan, people=people), False)
+    ((found, reason),) = outcome.bad_pictures.items()
+    assert found == name
+    assert f"{str(tmp_path / name)!r}: no file can have this name (" in reason
 
 
 def test_a_plan_without_its_bad_pictures(plan: Plan, tmp_path: Path):
