@@ -31,7 +31,7 @@ async function start({ runtime, wanted, detector: url }) {
   };
   await litert.loadLiteRt(wasm, { threads: threads > 1 });
   detectorUrl = url;
-  return { threads, simd: relaxed ? "relaxed SIMD" : "SIMD" };
+  return { threads, simd: relaxed ? "relaxed SIMD" : "no relaxed SIMD" };
 }
 
 async function bytesOf(url) {
