@@ -341,4 +341,5 @@ def test_keys_and_screen_readers_reach_everything(page: Page, png: Callable[[str
     assert [name for name in reached if name in order] == order
     tab.locator("summary").press("Enter")
     row = tab.get_by_role("row", name="head top")
+    row.wait_for()
     assert row.get_by_role("cell").count() == 3
