@@ -271,7 +271,7 @@ def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) 
     if [weight.shape for weight in weights] != [tuple(one.shape) for one in network.weights]:
         raise InputError(f"{path}: its network has another shape than the one to be trained")
     network.set_weights(weights)
-    values = _read_arrays(path, OPTIMIZER_MEMBER, most=_most_bytes(optimizer.variables))
+    values = read_arrays(path, OPTIMIZER_MEMBER, most=_most_bytes(optimizer.variables))
     variables = optimizer.variables
     if [value.shape for value in values] != [tuple(one.shape) for one in variables]:
         raise InputError(f"{path}: its optimizer state does not fit this network and optimizer")
@@ -287,8 +287,17 @@ def _read_state(path: Path) -> TrainingState:
         raise InputError(f"{path}: {STATE_MEMBER} inside is damaged ({error})") from error
 
 
-def _read_arrays(path: Path, name: str, *, most: int) -> list[np.ndarray]:
-    """The arrays of a member that `np.savez` wrote."""
+def read_arrays(path: Path, name: str, *, most: int) -> list[np.ndarray]:
+    """The arrays of a member that `np.savez` wrote.
+
+    Args:
+        path: The model file.
+        name: The member.
+        most: Bytes that the member, and the arrays in it, may have.
+
+    Raises:
+        ValueError: If it is missing, damaged or larger.
+    """
     data = io.BytesIO(archive.member(path, name, most=most))
     try:
         if archive.unpacked_size(data) > most:

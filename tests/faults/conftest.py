@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -186,10 +187,15 @@ class Watch:
             time.sleep(every)
 
     def growth(self, first: float = 0.4) -> float:
-        """MB that memory grew by from `first` of the looks on: by the least at either end."""
-        memory = [one for one, _, _ in self.seen[int(first * len(self.seen)) :]]
-        part = max(1, len(memory) // 5)
-        return min(memory[-part:]) - min(memory[:part])
+        """MB that memory grew by from `first` of the looks to the last tenth, where it ends.
+
+        Medians of a tenth of the looks each: what is freed and taken again does not count.
+        """
+        memory = [one for one, _, _ in self.seen]
+        tenth = max(1, len(memory) // 10)
+        start, end = int(first * len(memory)), len(memory) - tenth
+        earlier, later = memory[start : start + tenth], memory[end - tenth : end]
+        return statistics.median(later) - statistics.median(earlier)
 
 
 @pytest.fixture(scope="session")

@@ -41,8 +41,8 @@ def test_memory_stays_flat_over_two_thousand_steps(
     output = process.communicate()[0]
     assert process.returncode == 0, output
     growth = seen.growth()
-    print(f"{growth:.1f} MB over the last 60 % of {STEPS} steps")
-    assert growth <= 0.6 * STEPS / 100
+    print(f"{growth:.1f} MB over half of {STEPS} steps; at its end {seen.seen[-2]}")
+    assert growth <= 0.5 * STEPS / 100
     middle, last = (seen.seen[int(share * len(seen.seen))] for share in (0.5, 0.95))
     assert last[1] <= middle[1] + 2
     assert last[2] <= middle[2]
