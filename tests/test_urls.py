@@ -148,6 +148,14 @@ def test_pictures_that_are_missing_at_a_url_are_named(
     assert "13 people in 3 shards" in run(build, *options, "--skip-bad")
 
 
+@pytest.mark.slow
+def test_workers_in_processes_of_their_own_read_and_write_at_urls(s3: Url, labelled: Path):
+    upload(labelled, s3 / "set")
+    told = run(build, *build_options(s3 / "set", s3 / "shards"), "--workers", 1)
+    assert "14 people in 3 shards (3 built, 0 kept)" in told
+    assert len((s3 / "shards").children()) == 4
+
+
 @pytest.fixture
 def stored(elsewhere: Url, shards: Path, micro_file: Path) -> Url:
     """A folder at a URL with `shards` and `models/micro.keras`."""
@@ -276,7 +284,7 @@ def test_a_training_at_urls_is_resumed_on_another_machine(
     told = run(train, *options, "--epochs", 1)
     assert f"last model   {memory}/models/tiny/last.keras" in told
     assert set((memory / "models/tiny").children()) == {
-        *("best.keras", "config.json", "history.csv", "last.keras")
+        *("best.keras", "config.json", "data.json", "history.csv", "last.keras")
     }
     assert error_of(train, *options).startswith(f"{memory}/models/tiny holds a run already")
     shutil.rmtree(url_cache / "files")

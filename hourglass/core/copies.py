@@ -141,6 +141,10 @@ class _Copies:
         root = _root()
         try:
             return _Copies(root, _user(root, os.getpid())[0])
+        except ImportError as error:
+            raise InputError(
+                "copies of remote files need the package filelock: pip install filelock"
+            ) from error
         except OSError as error:
             raise InputError(
                 f"{root}: no place for copies of remote files ({error.strerror}); name another "

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hourglass.core.copies import LIMIT_VARIABLE, by_url, local_copies, local_copy, new_folder
+from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.storage import MissingError, Url
 
@@ -142,6 +143,12 @@ def test_messages_name_the_url_in_the_place_of_its_copy(files: Url):
     assert by_url(text) == (
         f"{files}/deep/c: damaged, see {files}/models/last.keras and {Path('/elsewhere/c')}"
     )
+
+
+def test_without_its_package_it_says_what_to_install(files: Url, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    with pytest.raises(InputError, match="need the package filelock: pip install filelock"):
+        local_copy(files / "a")
 
 
 def test_a_cache_that_cannot_be_is_told(
