@@ -81,7 +81,7 @@ def _export_page(
 @click.option(
     "--quantize",
     type=click.Choice(choices.QUANTIZATIONS),
-    help="litert: weights in float16, or all layers in int8. [default: float32]",
+    help="litert: weights in float16, or nearly all layers in int8. [default: float32]",
 )
 @click.option("--calibrate", metavar="GLOB", help="int8: training shards to measure ranges on.")
 @click.option("--data", metavar="GLOB", help="Validation shards to score both files on.")

@@ -163,7 +163,7 @@ WINGS = {
     ),
     "exporting": Wing(
         below=ALL_BUT_THE_LAST,
-        rooms=("choices", "operators", "pixels", "formats", "parity", "browser"),
+        rooms=("choices", "operators", "pixels", "quantization", "formats", "parity", "browser"),
     ),
     "lifting": Wing(
         below=ALL_BUT_THE_LAST,

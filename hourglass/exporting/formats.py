@@ -35,6 +35,7 @@ from hourglass.exporting.choices import (
     require_free,
 )
 from hourglass.exporting.pixels import with_quantised_pixels
+from hourglass.exporting.quantization import int8_content
 from hourglass.modelfiles.keras_file import load_model, read_calibrations
 from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, to_texts
 from hourglass.modelfiles.runtimes import EXTRA_FOLDER, GRAPH_FILE, SIGNATURE
@@ -209,14 +210,15 @@ def _write_litert(
         # Only a SavedModel's signature gives the file names for its input and output.
         _write_saved_model(Path(folder) / "model", serve, {}, choices, config)
         converter = tf.lite.TFLiteConverter.from_saved_model(f"{folder}/model")
-        if choices.quantize:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if choices.quantize == FLOAT16:
-            converter.target_spec.supported_types = [tf.float16]
         if choices.quantize == INT8:
             crops = calibration_crops(str(choices.calibrate), config, batch=choices.batch or 1)
-            converter.representative_dataset = crops
-        path.write_bytes(with_quantised_pixels(converter.convert()))
+            content = int8_content(converter, crops)
+        else:
+            if choices.quantize == FLOAT16:
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+                converter.target_spec.supported_types = [tf.float16]
+            content = converter.convert()
+        path.write_bytes(with_quantised_pixels(content))
     # As files of TFLite's own metadata are: readers of the model pass over what follows it.
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in texts.items():
