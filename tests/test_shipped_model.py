@@ -20,7 +20,7 @@ from hourglass.modelfiles.keras_file import read_calibrations, read_config
 DATA = Path(__file__).parent / "pictures"
 PHOTOGRAPH = DATA / "astronaut.jpg"
 STORED = DATA / "astronaut_pose.json"
-LARGEST_FOLDER = 26_000_000
+LARGEST_FOLDER = 27_000_000
 
 BY_EYE = {
     "head_top": (228, 20),
