@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all test-oldest lint clean
 
 $(BIN)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 10) else 0)'
@@ -53,10 +53,16 @@ test: lint
 test-all: lint
 	$(PYTEST)
 
+# With the oldest versions that setup.cfg allows, in a .venv of their own.
+test-oldest:
+	test -d .venv-oldest || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -r requirements/oldest.txt pytest
+	.venv-oldest/bin/python -m pytest -m 'not slow' tests/core tests/data/readers tests/media/test_pictures.py
+
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv $(DEMO) build *.egg-info
+	rm -rf .venv .venv-oldest $(DEMO) build *.egg-info

@@ -6,6 +6,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,29 @@ def test_a_command_hides_no_function_of_its_name():
         "sys.modules['hourglass.evaluate'].main is main, hourglass.predict.__name__)"
     )
     assert in_python(program) == "hourglass.scoring.evaluation True True hourglass.predict"
+
+
+def bounds() -> dict[str, tuple[str, str]]:
+    """Of each dependency, what `setup.cfg` has between >= and <, and after."""
+    parser = ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    extras = parser["options.extras_require"]
+    used = [extras[name] for name in extras if name not in ("convert", "dev")]
+    lines = "\n".join([parser["options"]["install_requires"], *used]).split()
+    return {line.partition(">=")[0]: tuple(line.partition(">=")[2].split(",<")) for line in lines}
+
+
+def test_every_dependency_has_a_lowest_and_a_highest_version():
+    assert all(len(both) == 2 and all(both) for both in bounds().values()), bounds()
+
+
+def test_the_oldest_versions_are_the_lowest_allowed():
+    lines = (ROOT / "requirements" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if line and line[0] != "#")
+    parser = ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    needed = parser["options"]["install_requires"].split()
+    assert set(pinned) == {line.partition(">=")[0] for line in needed}
+    for name, version in pinned.items():
+        lowest = bounds()[name][0]
+        assert f"{version}.".startswith(f"{lowest}."), f"{name}: {version}, not {lowest}"
