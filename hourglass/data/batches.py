@@ -1,9 +1,11 @@
-"""What all ways to feed a training share: how many batches there are, and who waits for them."""
+"""What all ways to feed a training share: how many batches there are, who makes which rows of them,
+and who waits for them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,6 +27,26 @@ def steps_per_epoch(people: int, batch_size: int, pattern: str) -> int:
             "choose a smaller batch size"
         )
     return people // batch_size
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes makes of every batch: an equal part of its rows.
+
+    Attributes:
+        index: Which process, from 0.
+        count: How many there are; they divide the batch size.
+        makers: Processes that make the rows; None for one per core.
+    """
+
+    index: int = 0
+    count: int = 1
+    makers: int | None = None
+
+    def rows(self, batch_size: int) -> range:
+        """Its rows of a whole batch."""
+        size = batch_size // self.count
+        return range(self.index * size, (self.index + 1) * size)
 
 
 class OwnAugmentation:

@@ -2,7 +2,7 @@
 
 Each process makes whole batches, by the steps of `hourglass.data.crops`, in memory that it shares
 with the training; the order and all numbers depend on the seed alone, not on how many processes
-there are.
+there are, be it to make batches on one machine or to train on many.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.geometry import sample_in_one_thread
 from hourglass.data import crops
-from hourglass.data.batches import InputClock, steps_per_epoch
+from hourglass.data.batches import InputClock, Share, steps_per_epoch
 from hourglass.data.mixture import Pattern, describe, turns, turns_of_parts
 from hourglass.data.shards import Place, count_people, find_records, find_shards, read_record
 
@@ -45,11 +45,13 @@ def training_batches(
     epochs: int = 1,
     first_epoch: int = 0,
     clock: InputClock | None = None,
+    share: Share | None = None,
 ) -> Batches:
     """Shuffled, augmented batches; what does not fill a batch at an epoch's end is dropped.
 
     Every epoch has an order of its own, the same for the same seed whichever epoch the batches
-    start at. All people are shuffled together.
+    start at. Its people are cut, as they lie in the shards, into as many equal parts as a batch has
+    rows, and each part is shuffled: so whoever makes some of the rows reads some of the shards.
 
     Args:
         pattern: Glob of the shards, such as `tfrecords/train*`; several; or several with the share
@@ -58,6 +60,7 @@ def training_batches(
         epochs: How many epochs the batches last.
         first_epoch: The first one's number, when training is resumed.
         clock: Measures the wait for batches.
+        share: Make these rows of each batch alone; default: all.
 
     Returns:
         Batches of image (B, S, S, 3) uint8, heatmaps (B, S/4, S/4, J) and weights (B, J) float32.
@@ -65,7 +68,7 @@ def training_batches(
     Raises:
         ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
     """
-    config = config or Config()
+    config, share = config or Config(), share or Share()
     paths = find_shards(pattern)
     crops.require_stored(paths, config)
     places = find_records(paths)
@@ -76,16 +79,30 @@ def training_batches(
     @functools.lru_cache(maxsize=1)
     def order(epoch: int) -> np.ndarray:
         rng = np.random.default_rng([seed, epoch])
-        if not parts:
-            return rng.permutation(len(places))
-        return rng.permutation(_whose_turn(parts, epoch, seed=seed))
+        people = (
+            _whose_turn(parts, epoch, seed=seed)
+            if parts
+            else rng.choice(len(places), steps * size, replace=False)
+        )
+        return rng.permuted(np.sort(people).reshape(size, steps), axis=1)
+
+    rows = share.rows(size)
 
     def task(number: int) -> Task:
         number += first_epoch * steps
         epoch, step = divmod(number, steps)
-        return Task(order(epoch)[step * size : (step + 1) * size].tolist(), (seed, number))
+        people = order(epoch)[rows.start : rows.stop, step]
+        return Task(people.tolist(), (seed, number), first=rows.start, rows=size)
 
-    return Batches(places, config, task, batch_size=size, count=steps * epochs, clock=clock)
+    return Batches(
+        places,
+        config,
+        task,
+        batch_size=len(rows),
+        count=steps * epochs,
+        clock=clock,
+        processes=share.makers,
+    )
 
 
 def _parts(shares: Mapping[str, float], *, people: int) -> list[tuple[int, int]]:
@@ -104,7 +121,11 @@ def _whose_turn(parts: list[tuple[int, int]], epoch: int, *, seed: int) -> np.nd
 
 
 def validation_batches(
-    pattern: Pattern, config: Config | None = None, *, batch_size: int | None = None
+    pattern: Pattern,
+    config: Config | None = None,
+    *,
+    batch_size: int | None = None,
+    share: Share | None = None,
 ) -> Batches:
     """Batches in the shards' own order, the last one filled up with examples of zero weight.
 
@@ -112,6 +133,7 @@ def validation_batches(
         pattern: Glob of the shards, such as `tfrecords/validation*`.
         config: All choices.
         batch_size: Default: the `train` section's.
+        share: Make these rows of each batch alone; default: all.
 
     Returns:
         Batches as `training_batches`', all of the same size. Row i of their concatenation is
@@ -120,27 +142,40 @@ def validation_batches(
     Raises:
         ValueError: If no shard matches or one is damaged.
     """
-    config = config or Config()
+    config, share = config or Config(), share or Share()
     places = find_records(find_shards(pattern))
     size = batch_size or config.train.batch_size
+    rows = share.rows(size)
 
     def task(number: int) -> Task:
-        return Task(list(range(len(places)))[number * size : (number + 1) * size], seed=None)
+        people = (number * size + row for row in rows)
+        return Task([one for one in people if one < len(places)], seed=None)
 
-    return Batches(places, config, task, batch_size=size, count=-(-len(places) // size))
+    return Batches(
+        places,
+        config,
+        task,
+        batch_size=len(rows),
+        count=-(-len(places) // size),
+        processes=share.makers,
+    )
 
 
 @dataclass(frozen=True)
 class Task:
-    """One batch to be made.
+    """One batch to be made, or some rows of one.
 
     Attributes:
         people: Places of its people in the list of all; rows beyond them stay empty.
         seed: Decides the augmentation; None: there is none.
+        first: Row of the whole batch that the first person is in.
+        rows: Rows of the whole batch; None for as many as people.
     """
 
     people: list[int]
     seed: tuple[int, int] | None
+    first: int = 0
+    rows: int | None = None
 
 
 class Batches:
@@ -154,7 +189,7 @@ class Batches:
         places: Where the records of all people lie.
         config: Sizes, sigma and augmentation.
         task: Which people make a batch, by its number.
-        batch_size: People in a batch.
+        batch_size: Rows to be made of each batch.
         count: How many batches there are.
         clock: Measures the wait for batches.
         processes: Default: one per core.
@@ -341,7 +376,7 @@ def _make_batches(
             problem: Exception | None = None
             try:
                 people = [places[one] for one in task.people]
-                make_batch(people, config, task.seed, out=slots[slot], files=files)
+                make_batch(people, config, task, out=slots[slot], files=files)
             except (InputError, OSError) as error:
                 problem = InputError(str(error))
             except Exception:
@@ -353,17 +388,17 @@ def _make_batches(
 def make_batch(
     places: Sequence[Place],
     config: Config,
-    seed: tuple[int, int] | None,
+    task: Task,
     *,
     out: Batch,
     files: dict[str, BinaryIO],
 ) -> None:
-    """Makes one batch.
+    """Makes one batch, or some rows of one.
 
     Args:
         places: Where its people's records lie.
         config: Sizes, sigma and augmentation.
-        seed: Decides the augmentation; None: there is none.
+        task: The people's augmentation, and where they are in the whole batch.
         out: image (B, S, S, 3), heatmaps (B, S/4, S/4, J) and weights (B, J), B at least the number
             of people: they are overwritten, with zeros beyond the people.
         files: The open shards by their paths; new ones are added.
@@ -375,6 +410,8 @@ def make_batch(
     people = len(places)
     for array in out:
         array[people:] = 0
+    if not people:  # the last batch may end before a share's first row
+        return
     for place in places:
         if place.path not in files:
             files[place.path] = open(place.path, "rb")  # noqa: SIM115  # stays open
@@ -389,7 +426,7 @@ def make_batch(
         width=np.array([record.width for record in records]),
         source=np.array([person.source for person in persons]),
     )
-    plan = crops.plan(labels, config, seed=seed)
+    plan = _planned(labels, config, task)
     for row, (place, record) in enumerate(zip(places, records, strict=True)):
         try:
             picture = crops.decode(record.encoded, plan.halvings[row], plan.window[row])
@@ -397,3 +434,22 @@ def make_batch(
             raise InputError(f"{place.path}: record {place.number}: {error}") from error
         crops.render(picture, plan.of(row), out=image[row])
     _, weights[:people] = crops.draw(plan.cells, plan.weights, config, out=heatmaps[:people])
+
+
+def _planned(labels: crops.Labels, config: Config, task: Task) -> crops.Plan:
+    """The people's rows of the plan of their whole batch.
+
+    Random numbers are drawn for all rows, whoever is in them: the people's are the same when
+    somebody else, here the first of them, stands in the other rows.
+    """
+    first, people, rows = task.first, len(labels.scale), task.rows
+    if rows is None or rows == people:
+        return crops.plan(labels, config, seed=task.seed)
+
+    def among_others(column: np.ndarray) -> np.ndarray:
+        whole = np.repeat(column[:1], rows, axis=0)
+        whole[first : first + people] = column
+        return whole
+
+    whole = crops.plan(crops.Labels(*map(among_others, labels)), config, seed=task.seed)
+    return crops.Plan(*(column[first : first + people] for column in whole))

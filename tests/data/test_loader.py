@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainConfig
-from hourglass.data.batches import InputClock
-from hourglass.data.loader import Batches, make_batch, training_batches, validation_batches
+from hourglass.data.batches import InputClock, Share
+from hourglass.data.loader import Batches, Task, make_batch, training_batches, validation_batches
 from hourglass.data.people import load_people
 from hourglass.data.records import frame, parse_example, read_example, to_example
 from hourglass.data.shards import find_records, find_shards, shard_name
@@ -102,7 +102,7 @@ def test_the_same_people_and_seed_make_what_tensorflow_makes(shards: Path, confi
 
     places = find_records(find_shards(f"{shards}/train*"))[:6]
     out = empty_batch(config, 6)
-    make_batch(places, config, (3, 17), out=out, files={})
+    make_batch(places, config, Task(list(range(6)), (3, 17)), out=out, files={})
     preprocessor = Preprocessor(config, training=True)
     records = tf.constant(list(serialized_records(shards, "train"))[:6])
     planned = preprocessor.plan(tf.constant([3, 17], tf.int64), records)
@@ -166,6 +166,52 @@ def test_a_batch_is_not_changed_by_those_that_follow(shards: Path, config: Confi
     for number in range(1, len(batches)):
         batches[number]
     np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_shares_are_the_rows_of_one_processs_batches(
+    shards: Path, config: Config, trained: list[tuple[np.ndarray, ...]], count: int
+):
+    """The same people with the same augmentation, though 13 do not divide equally."""
+    shares = [
+        training_batches(f"{shards}/train*", config, epochs=2, share=Share(index, count, makers=1))
+        for index in range(count)
+    ]
+    for number, whole in enumerate(trained):
+        parts = [batches[number] for batches in shares]
+        for array, rows in zip(whole, zip(*parts, strict=True), strict=True):
+            np.testing.assert_array_equal(array, np.concatenate(rows))
+
+
+def test_validation_shares_hold_everybody_once(shards: Path, config: Config):
+    """The last of three batches holds one of nine people: other shares' rows are empty."""
+    whole = list(validation_batches(f"{shards}/validation*", config))
+    shares = [
+        validation_batches(f"{shards}/validation*", config, share=Share(index, 4, makers=1))
+        for index in range(4)
+    ]
+    for number, arrays in enumerate(whole):
+        parts = [batches[number] for batches in shares]
+        for array, rows in zip(arrays, zip(*parts, strict=True), strict=True):
+            np.testing.assert_array_equal(array, np.concatenate(rows))
+
+
+@pytest.mark.parametrize("shares", [{}, {"train": 0.5, "validation": 0.5}])
+def test_a_share_reads_its_part_of_the_shards(
+    shards: Path, config: Config, shares: dict[str, float]
+):
+    """What one process reads in all epochs hardly overlaps with what another one reads."""
+    weighed = {f"{shards}/{split}*": share for split, share in shares.items()}
+    pattern = weighed or f"{shards}/train*"
+    read = []
+    for index in range(2):
+        batches = training_batches(pattern, config, epochs=20, share=Share(index, 2))
+        tasks = [batches._task(number) for number in range(len(batches))]
+        assert {task.rows for task in tasks} == {4}
+        assert {task.first for task in tasks} == {2 * index}
+        read.append({person for task in tasks for person in task.people})
+    assert len(read[0] & read[1]) <= 4
+    assert read[0] | read[1] == set(range(13 + 9 * bool(shares)))
 
 
 def test_the_clock_counts_waiting(shards: Path, config: Config):
