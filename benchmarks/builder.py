@@ -27,8 +27,8 @@ from benchmarks.comparison import Row, peak_memory, report, take_turns
 from benchmarks.input_pipeline import make_batches
 from benchmarks.made_up import LARGE, SMALL, made_up_pictures
 from hourglass.console import command
+from hourglass.core import cluster
 from hourglass.core.config import Config
-from hourglass.data.building import cluster
 from hourglass.data.building.build import build
 from hourglass.data.readers.labels import find_files
 

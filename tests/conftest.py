@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -383,6 +384,23 @@ def error_of() -> Callable[..., str]:
         return lines[-1].removeprefix("Error: ")
 
     return run
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes with a core each, a `ray.cluster_utils.Cluster`; takes seconds."""
+    os.environ.update(RAY_worker_niceness="0", RAY_USAGE_STATS_ENABLED="0")
+    from ray.cluster_utils import Cluster
+
+    folder = tempfile.mkdtemp(prefix="ray_cluster_", dir="/tmp")  # sockets' names must be short
+    cluster = Cluster()
+    try:
+        cluster.add_node(num_cpus=1, temp_dir=folder, include_dashboard=False)
+        cluster.add_node(num_cpus=1)
+        yield cluster
+    finally:
+        cluster.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

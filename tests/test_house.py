@@ -43,6 +43,7 @@ WINGS = {
             "storage",
             "files",
             "locking",
+            "cluster",
             "processor",
             "progress",
             "copies",
@@ -207,7 +208,7 @@ LONGEST_DOOR = 150
 """Lines."""
 
 PACKAGES: dict[str, frozenset[str]] = {
-    "core": frozenset({"numpy", "cv2", "scipy", "tqdm", "loguru", "fsspec", "filelock"}),
+    "core": frozenset({"numpy", "cv2", "scipy", "tqdm", "loguru", "fsspec", "filelock", "ray"}),
     "networks": frozenset({"numpy", "keras"}),
 }
 """What the lowest wings may import from outside, beyond the standard library."""

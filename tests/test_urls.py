@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hourglass.build import main as build
+from hourglass.core import cluster
 from hourglass.core.config import Config
 from hourglass.core.files import upload
 from hourglass.core.storage import MissingError, StorageError, Url
-from hourglass.data.building import cluster
 from hourglass.data.shards import find_shards
 from hourglass.evaluate import main as evaluate
 from hourglass.export import main as export
@@ -45,6 +45,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cluster, "started", lambda *_: nullcontext())
     monkeypatch.setattr(cluster, "in_parallel", in_parallel)
+    monkeypatch.setattr(cluster, "count_nodes", lambda: 1)
 
 
 @pytest.fixture

@@ -38,12 +38,12 @@ from click.testing import CliRunner, Result
 from loguru import logger
 from PIL import Image
 
+from hourglass.core import cluster
 from hourglass.core.config import AugmentConfig
 from hourglass.core.geometry import warp
 from hourglass.core.locking import alone_in
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.data.augment import random_crop_matrices
-from hourglass.data.building import cluster
 from hourglass.data.building.build import build
 from hourglass.data.building.regions import REACH
 from hourglass.data.records import SCHEMA_VERSION, parse_example

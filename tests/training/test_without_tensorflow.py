@@ -51,6 +51,7 @@ def test_a_network_is_trained_and_evaluated_without_tensorflow(
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {
         FILE,
+        "data.json",
         "history.csv",
         "best.keras",
         "last.keras",

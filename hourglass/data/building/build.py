@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from loguru import logger
 
+from hourglass.core import cluster
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import TEMPORARY, publish, write_aside
@@ -29,7 +30,6 @@ from hourglass.core.person import Person
 from hourglass.core.progress import Progress
 from hourglass.core.skeleton import Skeleton, read_skeleton
 from hourglass.core.storage import Entry, Place, Url, place
-from hourglass.data.building import cluster
 from hourglass.data.building.gathering import find_pictures, tell
 from hourglass.data.building.manifest import (
     MANIFEST,
@@ -172,6 +172,7 @@ def build(
             if manifest != last:
                 write_manifest(output, manifest)
             manifest = _write_shards(output, images, manifest, todo, skip_bad)
+            _remove_others(output, manifest.shards)  # what workers left that were killed
         _report_bad(manifest.bad_pictures, skip_bad)
         _require_people(people, manifest.bad_pictures)
         return Summary(
@@ -366,6 +367,7 @@ def _write_shards(
         Progress("writing shards", total=len(plans), unit="shards") as progress,
         ThreadPoolExecutor(PUBLISHERS) as pool,
     ):
+        nodes = cluster.Nodes()
         for outcomes in cluster.in_parallel(write_shard, tasks):
             failures = list(pool.map(partial(_publish, output), outcomes))
             manifest = _with_outcomes(manifest, outcomes, failures)
@@ -375,7 +377,7 @@ def _write_shards(
                 written = time.monotonic()
             if any(failures):
                 raise InputError(next(filter(None, failures)))
-            progress.advance(len(outcomes))
+            progress.advance(len(outcomes), note=nodes.look())
     if plans:
         write_manifest(output, manifest)
     return manifest

@@ -53,6 +53,7 @@ def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(room.cluster, "started", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(room.cluster, "in_parallel", in_turn)
+    monkeypatch.setattr(room.cluster, "count_nodes", lambda: 1)
 
 
 @pytest.fixture

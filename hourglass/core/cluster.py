@@ -1,4 +1,7 @@
-"""Ray as the builder's workers: this machine's cores, or a running cluster."""
+"""Ray: this machine's cores, or a running cluster; tasks in parallel, and what is lost meanwhile.
+
+Every machine of a cluster has the project installed and sees the same folders.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from loguru import logger
 
 from hourglass.core.errors import InputError
 
@@ -89,12 +94,60 @@ def _require_answer(address: str) -> None:
 def in_parallel(
     function: Callable[..., Result], tasks: Sequence[tuple[Any, ...]]
 ) -> Iterator[list[Result]]:
-    """Runs one Ray task per entry, begun in this order; yields all results that are there."""
+    """Runs one Ray task per entry, begun in this order; yields all results that are there.
+
+    What ran on a machine that died runs again on another.
+
+    Raises:
+        ValueError: If a task's process dies time after time.
+    """
     import ray
+    from ray.exceptions import RayError, RayTaskError
 
     remote = ray.remote(function)
     pending = [remote.remote(*arguments) for arguments in tasks]
     while pending:
         ray.wait(pending, num_returns=1)
         done, pending = ray.wait(pending, num_returns=len(pending), timeout=0)
-        yield ray.get(done)
+        try:
+            results = ray.get(done)
+        except RayTaskError:
+            raise  # of the function itself
+        except RayError as error:
+            raise InputError(f"a worker of Ray ended again and again ({_first(error)})") from error
+        yield results
+
+
+def count_nodes() -> int:
+    """Machines of the cluster that are alive."""
+    import ray
+
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def describe_nodes(count: int) -> str:
+    """Such as "2 nodes"."""
+    return f"{count} node{'s' if count != 1 else ''}"
+
+
+class Nodes:
+    """Watches how many machines of the cluster are alive while it works."""
+
+    def __init__(self) -> None:
+        self._last = self._most = count_nodes()
+
+    def look(self) -> str:
+        """Such as "on 2 nodes", empty where there was never more than one; tells of lost ones."""
+        now = count_nodes()
+        if now < self._last:
+            logger.warning(
+                f"{describe_nodes(self._last - now)} lost, {describe_nodes(now)} left: what ran "
+                "there runs again"
+            )
+        self._last, self._most = now, max(now, self._most)
+        return f"on {describe_nodes(now)}" if self._most > 1 else ""
+
+
+def _first(error: Exception) -> str:
+    """The first line of what Ray says, which may be pages."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
