@@ -92,6 +92,12 @@ def _together(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+cluster_options = _together(
+    click.option("--ray-address", help="Train on this running Ray cluster."),
+    click.option("--workers", type=click.IntRange(1), help="Of a cluster: that train together."),
+    click.option("--gpus-per-worker", type=click.IntRange(0), help="Of a cluster. [default: 0]"),
+)
+
 table_options = _together(
     click.option("--json", type=PLACE, help="File to write all joints to."),
     click.option("--csv", type=PLACE, help="The same as a table."),

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from hourglass.console import PLACE, command, going_on, quiet_stderr
+from hourglass.console import PLACE, cluster_options, command, going_on, quiet_stderr
 from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES, SECTIONS
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
+from hourglass.training import cluster
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config, chosen_data, given_choices
 
 
@@ -89,6 +90,7 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, chosen_dat
     f"are {', '.join(SECTIONS)}; a run's config.json has all fields.",
 )
 @click.option("--summary", is_flag=True, help="Print the network's layers, and do not train.")
+@cluster_options
 @command
 def main(
     data: str | None,
@@ -102,6 +104,9 @@ def main(
     teacher: Place | None,
     settings: tuple[str, ...],
     summary: bool,
+    ray_address: str | None,
+    workers: int | None,
+    gpus_per_worker: int | None,
     **options: Any,
 ) -> None:
     """Trains a stacked hourglass on the shards that `hourglass.build` made."""
@@ -116,26 +121,21 @@ def main(
             from hourglass.networks.hourglass import build_network
             from hourglass.networks.summary import layer_table
 
-            table = layer_table(build_network(config.network))
-        click.echo(table)
+            click.echo(layer_table(build_network(config.network)))
         return
-    with quiet_stderr():
-        from hourglass.training.devices import find_devices
-        from hourglass.training.run import train
-
-        devices = find_devices()
+    where: Any = {"folder": folder, "board": board, "resume": resume}
+    where |= {"new_data": new_data, "weights": weights, "teacher": teacher}
     with going_on(f"finished epochs are kept in {folder}; the same command with --resume goes on"):
-        done = train(
-            config,
-            data,
-            folder=folder,
-            board=board,
-            resume=resume,
-            new_data=new_data,
-            weights=weights,
-            teacher=teacher,
-            devices=devices,
-        )
+        if ray_address or workers or gpus_per_worker:
+            where |= {"workers": workers, "gpus_per_worker": gpus_per_worker or 0}
+            done = cluster.train_on_cluster(config, data, address=ray_address, **where)
+        else:
+            with quiet_stderr():
+                from hourglass.training.devices import find_devices
+                from hourglass.training.run import train
+
+                devices = find_devices()
+            done = train(config, data, devices=devices, **where)
     click.echo(
         f"{done.state.epoch} epochs done, {done.seconds:.0f} s; best {done.score} "
         f"{done.state.best_score:.1f} after epoch {done.state.best_epoch}\n"

@@ -149,6 +149,7 @@ WINGS = {
         below=ALL_BUT_THE_LAST,
         rooms=(
             "choices",
+            "outcome",
             "metrics",
             "devices",
             "feed",
@@ -160,6 +161,7 @@ WINGS = {
             "callbacks",
             "folders",
             "run",
+            "cluster",
         ),
     ),
     "exporting": Wing(

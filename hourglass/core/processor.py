@@ -59,6 +59,21 @@ def take_memory_as_needed(kind: str = "GPU") -> None:
             logger.info(f"{device.name}: its memory is shared as it was before ({error})")
 
 
+def core_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_count() -> int:
+    """Threads for a library to use: as OMP_NUM_THREADS says, which Ray sets; else all cores."""
+    try:
+        return max(1, int(os.environ["OMP_NUM_THREADS"]))
+    except (KeyError, ValueError):
+        return core_count()
+
+
 def _is_glibc() -> bool:
     return platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
 

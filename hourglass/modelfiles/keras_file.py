@@ -12,7 +12,7 @@ import math
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,12 @@ from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
 from hourglass.core.storage import Place
 from hourglass.modelfiles import archive
-from hourglass.modelfiles.metadata import CALIBRATION_MEMBER, CONFIG_MEMBER, SUFFIX
+from hourglass.modelfiles.metadata import (
+    CALIBRATION_MEMBER,
+    CONFIG_MEMBER,
+    SUFFIX,
+    TrainingState,
+)
 from hourglass.networks.hourglass import build_network
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -40,21 +45,6 @@ COPIES = 4
 
 ROUNDING_MASK, ROUNDING_HALF = np.uint32(0x1FFF), np.uint32(0x1000)
 """The 13 bits that float32's fraction has beyond float16's, and half of what they count to."""
-
-
-@dataclass(frozen=True)
-class TrainingState:
-    """Where a training stands.
-
-    Attributes:
-        epoch: Epochs finished.
-        best_score: Best validation score so far, percent; -1 before the first epoch.
-        best_epoch: The epoch (from 1) that reached it; 0 before the first.
-    """
-
-    epoch: int = 0
-    best_score: float = -1.0
-    best_epoch: int = 0
 
 
 def save_model(

@@ -37,6 +37,21 @@ INPUT = "(B, S, S, 3) uint8 RGB, the person's crop as it is; the network rescale
 
 
 @dataclass(frozen=True)
+class TrainingState:
+    """Where a training stands.
+
+    Attributes:
+        epoch: Epochs finished.
+        best_score: Best validation score so far, percent; -1 before the first epoch.
+        best_epoch: The epoch (from 1) that reached it; 0 before the first.
+    """
+
+    epoch: int = 0
+    best_score: float = -1.0
+    best_epoch: int = 0
+
+
+@dataclass(frozen=True)
 class Metadata:
     """An exported model's description.
 

@@ -6,6 +6,7 @@ error towards a mean of both: so the teacher only changes a batch's targets, and
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.modelfiles.keras_file import load_weights, read_config
 from hourglass.networks.hourglass import build_network, last_stack
+from hourglass.training.devices import on_this_process
 
 FAINTEST = 0.05
 """A teacher's values below it are taken for 0: they are its background, and not joints."""
@@ -28,12 +30,20 @@ class Teacher:
         path: Its model file, of the same skeleton; it takes crops of the student's size.
         config: The student's choices; `train.teacher_share` is the teacher's part in each target.
         precision: Keras dtype policy of its layers.
+        alone: Run on this process's rows alone, where several processes train together.
 
     Raises:
         ValueError: If it is of another skeleton, or cannot take such crops.
     """
 
-    def __init__(self, path: str | Path, config: Config, *, precision: str = "float32") -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        config: Config,
+        *,
+        precision: str = "float32",
+        alone: bool = False,
+    ) -> None:
         stored = read_config(path)
         if stored.skeleton.joints != config.skeleton.joints:
             raise InputError(
@@ -47,7 +57,9 @@ class Teacher:
             raise InputError(f"{path}: the teacher cannot take the student's crops: {error}") from (
                 error
             )
-        whole = build_network(network, precision=precision)
+        self._where = on_this_process if alone else contextlib.nullcontext
+        with self._where():
+            whole = build_network(network, precision=precision)
         load_weights(path, whole)
         self._network: keras.Model = last_stack(whole)
         self._share = config.train.teacher_share
@@ -65,7 +77,8 @@ class Teacher:
         Returns:
             Heatmaps and weights of the same shapes; joints without a label are the teacher's alone.
         """
-        found = np.asarray(self._network.predict_on_batch(images), np.float32)
+        with self._where():
+            found = np.asarray(self._network.predict_on_batch(images), np.float32)
         found = np.where(found < FAINTEST, np.float32(0), np.minimum(found, np.float32(1)))
         return mixed(heatmaps, weights, found, share=self._share)
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from hourglass.core.config import Config
-from hourglass.data.batches import InputClock, OwnAugmentation, TargetChange
+from hourglass.data.batches import InputClock, OwnAugmentation, Share, TargetChange
 from hourglass.data.loader import Batches, training_batches, validation_batches
 from hourglass.data.mixture import Pattern
 from hourglass.training.devices import tensorflow_is_there
@@ -22,6 +22,7 @@ def training_feed(
     clock: InputClock | None = None,
     change: OwnAugmentation | None = None,
     teacher: TargetChange | None = None,
+    share: Share | None = None,
 ) -> Any:
     """Batches of image, heatmaps and weights for `fit`, epoch after epoch.
 
@@ -33,33 +34,36 @@ def training_feed(
         clock: Measures the wait for batches.
         change: What a program does to the crops besides.
         teacher: Changes the targets.
+        share: What this one of several processes makes of each batch; None if it is alone.
 
     Raises:
         ValueError: If no shard matches, one is damaged, or there are fewer people than a batch.
     """
     options: Any = {"epochs": epochs, "first_epoch": first_epoch, "clock": clock}
-    if tensorflow_is_there():
+    if share is None and tensorflow_is_there():
         from hourglass.data.datasets import training_dataset
 
         return training_dataset(pattern, config, change=change, teacher=teacher, **options)
-    return Sequence(training_batches(pattern, config, **options), change, teacher)
+    batches = training_batches(pattern, config, share=share, **options)
+    return Sequence(batches, change, teacher)
 
 
-def validation_feed(pattern: Pattern, config: Config) -> Any:
+def validation_feed(pattern: Pattern, config: Config, *, share: Share | None = None) -> Any:
     """Batches of image, heatmaps and weights of all people, to go over as often as wanted.
 
     Args:
         pattern: Glob of the shards.
         config: All choices.
+        share: As `training_feed`'s.
 
     Raises:
         ValueError: If no shard matches, or one is damaged.
     """
-    if tensorflow_is_there():
+    if share is None and tensorflow_is_there():
         from hourglass.data.datasets import validation_dataset
 
         return validation_dataset(pattern, config)
-    return validation_batches(pattern, config)
+    return validation_batches(pattern, config, share=share)
 
 
 def pairs(batches: Any) -> Any:

@@ -35,6 +35,25 @@ class StackLoss(keras.metrics.Mean):
         super().update_state(values if sample_weight is None else values * sample_weight)
 
 
+class Everywhere(keras.layers.Layer):
+    """Gives each process all rows of what every one has some rows of."""
+
+    def call(self, rows: Any) -> Any:
+        """Rows of any shape (B, ...)."""
+        distribution = keras.distribution.distribution()
+        if distribution is None:
+            return rows
+        layout = keras.distribution.TensorLayout([None] * len(rows.shape), distribution.device_mesh)
+        return keras.distribution.distribute_tensor(rows, layout)
+
+
+def everywhere(model: keras.Model) -> keras.Model:
+    """A model whose `predict` gives each process what all of them predict."""
+    return keras.Model(
+        model.inputs, keras.tree.map_structure(lambda one: Everywhere()(one), model.output)
+    )
+
+
 def validation_model(
     network: keras.Model, loss: HeatmapLoss, *, refine: Refinement = "quarter"
 ) -> keras.Model:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,8 @@ from hourglass.data.crops import require_stored
 from hourglass.data.mixture import describe, split_pattern
 from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards, find_skeleton, naming_damage
-from hourglass.modelfiles.keras_file import TrainingState, load_training
+from hourglass.modelfiles.keras_file import load_training
+from hourglass.modelfiles.metadata import TrainingState
 from hourglass.networks.hourglass import last_stack
 from hourglass.scoring.pck import Measure, measure_of
 from hourglass.training.callbacks.averaging import AverageWeights
@@ -40,14 +40,16 @@ from hourglass.training.callbacks.non_finite import StopOnNonFinite
 from hourglass.training.callbacks.plateau import Plateau
 from hourglass.training.callbacks.progress import ShowProgress
 from hourglass.training.callbacks.throughput import Throughput
+from hourglass.training.callbacks.upload import Upload
 from hourglass.training.callbacks.validate import Validate
 from hourglass.training.devices import Devices, find_devices
 from hourglass.training.distillation import Teacher
 from hourglass.training.feed import pairs, training_feed, validation_feed
 from hourglass.training.folders import RunFolders
 from hourglass.training.hooks import Augment, Hooks, Loss
-from hourglass.training.metrics import validation_model
+from hourglass.training.metrics import everywhere, validation_model
 from hourglass.training.model import compiled_network
+from hourglass.training.outcome import Run, make_folder, require_free
 from hourglass.training.provenance import (
     Provenance,
     difference,
@@ -60,6 +62,9 @@ from hourglass.training.provenance import (
 
 MOST_NAMED = 20
 """Joints named in a log line."""
+
+LEADERS = (Checkpoint, ShowProgress, Upload)
+"""Callbacks of the first of several processes alone."""
 
 
 class Session:
@@ -99,9 +104,13 @@ class Session:
         self.provenance = provenance_of(folders, steps=self._steps)
         self._before: Provenance | None = None
         self._people = load_people(validation)
-        self._training, self._validation = training, validation_feed(validation, config)
+        self._training = training
+        self._validation = validation_feed(validation, config, share=devices.share)
         self._policy = devices.policy(config.train.precision)
-        self._teacher = Teacher(teacher, config, precision=self._policy) if teacher else None
+        alone = devices.processes > 1
+        self._teacher = (
+            Teacher(teacher, config, precision=self._policy, alone=alone) if teacher else None
+        )
         logger.info(
             f"{people} people to train on, {len(self._people)} to validate; "
             f"{devices.description}, {self._policy}"
@@ -152,6 +161,8 @@ class Session:
             refine: Any = self._config.data.refine
             validation = validation_model(network, network.loss, refine=refine)
             last = last_stack(network)
+            if self._devices.processes > 1:
+                validation, last = everywhere(validation), everywhere(last)
             state = self._restored(network, folder) if resume else TrainingState()
         if state.epoch >= epochs:
             raise InputError(
@@ -168,9 +179,11 @@ class Session:
             clock=clock,
             change=self._hooks.change,
             teacher=self._teacher,
+            share=self._devices.share,
         )
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
-        write_provenance(folder, self.provenance)
+        if self._devices.leads:
+            write_provenance(folder, self.provenance)
         callbacks = self._callbacks(
             checkpoint, validation=validation, last=last, board=board, clock=clock
         )
@@ -216,7 +229,8 @@ class Session:
         history = list(checkpoint.history)
         measure = self.measure
         average, plateau = choices.averaging > 0, choices.schedule == "plateau"
-        return [
+        leads, processes = self._devices.leads, self._devices.processes
+        callbacks = [
             *([AverageWeights(resumed=bool(history))] if average else []),
             StopOnNonFinite(checkpoint.folder),
             Throughput(images, clock),
@@ -236,12 +250,13 @@ class Session:
             ),
             checkpoint,
             Board(
-                board,
+                board if leads else None,
                 last,
                 self._validation,
                 self._people,
-                batch_size=choices.batch_size,
+                batch_size=choices.batch_size // processes,
                 input_size=size,
+                processes=processes,
             ),
             ShowProgress(
                 epochs=choices.epochs,
@@ -252,6 +267,7 @@ class Session:
             ),
             *self._hooks.callbacks,
         ]
+        return [one for one in callbacks if leads or not isinstance(one, LEADERS)]
 
 
 @contextlib.contextmanager
@@ -296,27 +312,6 @@ def _require_divisible(batch_size: int, devices: Devices) -> None:
 
 TEACHER_SHARE = 0.5
 """A teacher's part in the targets, as much as the labels'."""
-
-RUN_FILES = ("last.keras", "best.keras", "history.csv")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished training.
-
-    Attributes:
-        folder: Where its model files, configuration and history lie.
-        board: Where its TensorBoard logs lie.
-        state: Epochs done, best score and epoch.
-        seconds: Time taken, of this call alone.
-        score: What the best score is, such as `"PCKh@0.5"`.
-    """
-
-    folder: Place
-    board: Place
-    state: TrainingState
-    seconds: float
-    score: str
 
 
 def train(
@@ -381,9 +376,10 @@ def train(
     )
     if before:
         session.require_same(before, folder, new_data=new_data)
-    _make(folder)
-    with alone_in(folder, doing="a training"), folders.uploaded():
-        _require_free(folder, resume=resume)
+    make_folder(folder)
+    locked = alone_in(folder, doing="a training") if devices.leads else contextlib.nullcontext()
+    with locked, folders.uploaded():
+        require_free(folder, resume=resume)
         state = session.fit(folders.run, folders.board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)
 
@@ -402,17 +398,3 @@ def _with_teacher(config: Config, teacher: str | Place | None) -> Config:
             "which --teacher must name again"
         )
     return config
-
-
-def _require_free(folder: Place, *, resume: bool) -> None:
-    if not resume and any((folder / name).exists() for name in RUN_FILES):
-        raise InputError(
-            f"{folder} holds a run already; go on with --resume, or name another with --run"
-        )
-
-
-def _make(folder: Place) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error

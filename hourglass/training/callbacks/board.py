@@ -32,34 +32,35 @@ PICTURES = 8
 class Board(keras.callbacks.Callback):
     """Writes everything in `logs`, and pictures of the same eight people, for TensorBoard.
 
+    Where several processes train together, all of them predict, and the first one draws the
+    first people of its rows.
+
     Args:
-        folder: The run's folder of logs.
+        folder: The run's folder of logs; None where another process writes them.
         model: From pictures to the last stack's heatmaps.
         batches: What `validation_dataset` gives, or its twin; its first people are drawn.
         people: The labels, in the dataset's order.
-        batch_size: People in a batch.
+        batch_size: Rows of a batch that this process has.
         input_size: Side of the crops, px.
+        processes: How many train together.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         model: keras.Model,
         batches: Iterable[Any],
         people: People,
         *,
         batch_size: int,
         input_size: int,
+        processes: int = 1,
     ) -> None:
         super().__init__()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
-        self._folder = folder
-        self._writer = EventFileWriter(str(folder))
+        self._folder, self._writer = folder, _writer(folder) if folder else None
         self._heatmaps = model
-        count = min(PICTURES, len(people))
+        # Of several processes the first has the first people in the first batch alone.
+        count = min(PICTURES, len(people), batch_size if processes > 1 else PICTURES)
         # Whole batches: every replica must get a share of them.
         first = islice(batches, -(-count // batch_size))
         self._batch_size = batch_size
@@ -71,6 +72,8 @@ class Board(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         found = self._heatmaps.predict(self._batches, batch_size=self._batch_size, verbose=0)
+        if self._writer is None:
+            return
         heatmaps = np.asarray(found)[: len(self._crops)]
         panels = draw_rows(
             self._crops, heatmaps, self._labels, self._labelled, skeleton=self._skeleton
@@ -89,8 +92,17 @@ class Board(keras.callbacks.Callback):
 
     def close(self) -> None:
         """Ends the writing, also of a training that failed."""
-        with contextlib.suppress(OSError):
-            self._writer.close()
+        if self._writer:
+            with contextlib.suppress(OSError):
+                self._writer.close()
+
+
+def _writer(folder: Path) -> EventFileWriter:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+    return EventFileWriter(str(folder))
 
 
 def _pictures(name: str, pictures: np.ndarray) -> Summary:

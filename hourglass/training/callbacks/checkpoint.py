@@ -12,7 +12,8 @@ from hourglass.core import config
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
-from hourglass.modelfiles.keras_file import TrainingState, save_model
+from hourglass.modelfiles.keras_file import save_model
+from hourglass.modelfiles.metadata import TrainingState
 from hourglass.networks.hourglass import build_network
 from hourglass.scoring.pck import measure_of
 from hourglass.training.callbacks.history import write_history
@@ -25,6 +26,7 @@ from hourglass.training.callbacks.names import (
     score_name,
 )
 from hourglass.training.callbacks.non_finite import refuse_non_finite
+from hourglass.training.devices import on_this_process
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -47,7 +49,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._config = choices
         self.state = state
         self.history = history
-        self._plain = build_network(choices.network)
+        with on_this_process():
+            self._plain = build_network(choices.network)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         write_file(self.folder / config.FILE, config.to_json(self._config))

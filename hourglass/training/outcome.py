@@ -1,0 +1,63 @@
+"""Whether a run may begin in its folder, and what came of it. Needs no Keras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hourglass.core.errors import InputError
+from hourglass.core.storage import Place
+from hourglass.modelfiles.metadata import TrainingState
+
+RUN_FILES = ("last.keras", "best.keras", "history.csv")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        folder: Where its model files, configuration and history lie.
+        board: Where its TensorBoard logs lie.
+        state: Epochs done, best score and epoch.
+        seconds: Time taken, of this call alone.
+        score: What the best score is, such as `"PCKh@0.5"`.
+    """
+
+    folder: Place
+    board: Place
+    state: TrainingState
+    seconds: float
+    score: str
+
+
+def goes_on(folder: Place) -> bool:
+    """Whether there is a run in its folder already."""
+    return any((folder / name).exists() for name in RUN_FILES)
+
+
+def require_free(folder: Place, *, resume: bool) -> None:
+    """Keeps a run from being overwritten.
+
+    Args:
+        folder: Where the run goes.
+        resume: Whether it goes on with what is there.
+
+    Raises:
+        ValueError: If there is a run that is not gone on with.
+    """
+    if not resume and goes_on(folder):
+        raise InputError(
+            f"{folder} holds a run already; go on with --resume, or name another with --run"
+        )
+
+
+def make_folder(folder: Place) -> None:
+    """Makes a run's folder, unless it is there.
+
+    Raises:
+        ValueError: If it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
