@@ -119,6 +119,24 @@ where_options = _together(
     click.option("--detect", is_flag=True, help="Find the people in each picture."),
 )
 
+archive_options = _together(
+    click.option("--ray-address", help="Share many inputs out over this running Ray cluster."),
+    click.option(
+        "--parts", "archive", type=PATH, help="With --ray-address: folder of the results."
+    ),
+    click.option(
+        "--parts-format",
+        "kind",
+        type=click.Choice(("parquet", "jsonl")),
+        default="parquet",
+        show_default=True,
+        help="What they are written as, a row per input.",
+    ),
+    click.option(
+        "--workers", type=click.IntRange(1), help="Of the cluster. [default: one per core]"
+    ),
+)
+
 film_options = _together(
     click.option(
         "--every",

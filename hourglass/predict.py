@@ -10,6 +10,7 @@ import click
 
 from hourglass.console import (
     PLACE,
+    archive_options,
     command,
     fail_with,
     film_options,
@@ -24,6 +25,7 @@ from hourglass.core.boxes import read_boxes
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.core.storage import Place
+from hourglass.inference.archive import How, portable, predict_archive
 from hourglass.inference.estimator import PoseEstimator, default_model
 from hourglass.inference.locating import locator
 from hourglass.inference.look import DRAWINGS, NOTHING, Look
@@ -70,6 +72,7 @@ from hourglass.media.targets import drawing_targets, make_folders
 @flip_test_option
 @film_options
 @click.option("--show", is_flag=True, help="Show films in a window while they are made.")
+@archive_options
 @command
 def main(
     inputs: tuple[str, ...],
@@ -86,6 +89,10 @@ def main(
     every: int,
     smooth: bool,
     show: bool,
+    ray_address: str | None,
+    archive: Path | None,
+    kind: str,
+    workers: int | None,
     **files: Place | None,
 ) -> None:
     """Finds people's joints in pictures and films, and draws them.
@@ -98,10 +105,19 @@ def main(
     asked = find_inputs(inputs, recursive=recursive, listed=sys.stdin if "-" in inputs else ())
     if boxes_file and asked.films:
         raise InputError("--boxes is for pictures; of a film, --box says where to begin")
+    listed = read_boxes(boxes_file) if boxes_file else None
+    if ray_address or archive:
+        if not (ray_address and archive) or show or any(files.values()):
+            raise InputError("--ray-address needs --parts, and goes without --show and other files")
+        way = How(portable(model), flip_test, boxes, listed, detect, every, smooth)
+        options: Any = {"kind": kind, "address": ray_address, "workers": workers}
+        summary = predict_archive(asked, way, folder=archive, **options)
+        click.echo(f"{summary.told}, in {archive}, model {way.model}")
+        return fail_with(summary.failures)
     outputs = Outputs(**files)
     drawn = drawing_targets(asked, output, draws=NOTHING not in parts)
     outputs.refuse_wrong(drawn.values(), [*drawn, boxes_file], force=force)
-    locate = locator(boxes, read_boxes(boxes_file) if boxes_file else None, detect)
+    locate = locator(boxes, listed, detect)
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model, flip_test=flip_test)

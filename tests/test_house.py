@@ -129,6 +129,8 @@ WINGS = {
             "canvas",
             "locating",
             "passes",
+            "parts",
+            "archive",
         ),
     ),
     "scoring": Wing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -44,6 +45,10 @@ class Boxes:
             if key in self._by_image:
                 return self._by_image[key]
         return []
+
+    def digest(self) -> str:
+        """SHA-256 of all of them."""
+        return hashlib.sha256(json.dumps(self._by_image).encode()).hexdigest()
 
 
 def read_boxes(path: Place) -> Boxes:

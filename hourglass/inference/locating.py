@@ -13,6 +13,16 @@ from hourglass.core.storage import Place
 from hourglass.inference.pipeline import Locate, whole_picture
 
 
+def refuse_several_ways(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> None:
+    """Refuses more than one way of `locator`'s.
+
+    Raises:
+        ValueError: If more than one is given.
+    """
+    if sum(map(bool, (boxes, listed is not None, detect))) > 1:
+        raise InputError("--box, --boxes and --detect all say where people are: give one of them")
+
+
 def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
     """What says where people are: given boxes, a file's, a detector, or the whole picture.
 
@@ -20,8 +30,7 @@ def locator(boxes: Sequence[Box], listed: Boxes | None, detect: bool) -> Locate:
         ValueError: If more than one of them is given. From the `Locate`, if a box lies outside its
             picture, the file has none for it, or nobody is found in it.
     """
-    if sum(map(bool, (boxes, listed is not None, detect))) > 1:
-        raise InputError("--box, --boxes and --detect all say where people are: give one of them")
+    refuse_several_ways(boxes, listed, detect)
     if detect:
         from hourglass.inference.detection import PeopleDetector
 

@@ -17,7 +17,7 @@ from hourglass.core.config import Config
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
-from hourglass.core.processor import prepare_processor, take_memory_as_needed
+from hourglass.core.processor import prepare_processor, take_memory_as_needed, thread_count
 from hourglass.core.storage import Url
 from hourglass.modelfiles import archive
 from hourglass.modelfiles.metadata import HEATMAPS, MEMBERS, SUFFIX, Metadata, from_texts
@@ -161,6 +161,8 @@ class OnnxRuntime(ExportRuntime):
             raise _missing_package(path, "onnxruntime") from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ONNX_ERRORS_ONLY
+        if "OMP_NUM_THREADS" in os.environ:
+            options.intra_op_num_threads = thread_count()
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=onnxruntime.get_available_providers()
@@ -192,7 +194,7 @@ class LiteRTRuntime(ExportRuntime):
         except ImportError as error:
             raise _missing_package(path, "ai-edge-litert") from error
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=os.cpu_count())
+            self._interpreter = Interpreter(model_path=str(path), num_threads=thread_count())
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path}: not a LiteRT file, or a damaged one ({error})") from error
