@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hourglass.core.calibration import PLAIN, Calibration
+from hourglass.core.cluster import OBJECT_STORE
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
 from hourglass.core.skeleton import MPII
@@ -395,8 +396,9 @@ def two_nodes() -> Iterator[Any]:
     folder = tempfile.mkdtemp(prefix="ray_cluster_", dir="/tmp")  # sockets' names must be short
     cluster = Cluster()
     try:
-        cluster.add_node(num_cpus=1, temp_dir=folder, include_dashboard=False)
-        cluster.add_node(num_cpus=1)
+        node = {"num_cpus": 1, "object_store_memory": OBJECT_STORE, "include_dashboard": False}
+        cluster.add_node(temp_dir=folder, **node)
+        cluster.add_node(**node)
         yield cluster
     finally:
         cluster.shutdown()

@@ -60,7 +60,7 @@ def test_the_image_gets_files_and_extras_that_there_are(instructions: list[dict[
     parser = ConfigParser()
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
     told = DOCKERFILE.read_text(encoding="utf-8")
-    for extras in re.findall(r"EXTRAS=([\w,]+)", told):
+    for extras in re.findall(r"EXTRAS=([\w,-]+)", told):
         assert set(extras.split(",")) <= set(parser["options.extras_require"])
 
 
@@ -81,8 +81,12 @@ def test_the_ray_job_has_what_kuberay_asks_for():
 def test_the_ray_jobs_command_is_one_that_there_is():
     job = yaml.safe_load(RAY_JOB.read_text(encoding="utf-8"))
     python, flag, module, *arguments = shlex.split(job["spec"]["entrypoint"])
-    assert (python, flag) == ("python", "-m")
-    command = importlib.import_module(module).main
-    given = click.Context(command)
-    command.parse_args(given, arguments)
-    assert given.params["ray_address"] == "auto"
+    assert (python, flag, module) == ("python", "-m", "hourglass.train")
+    train = importlib.import_module(module).main
+    given = click.Context(train)
+    train.parse_args(given, arguments)
+    (workers,) = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert given.params["workers"] == workers["replicas"]
+    (container,) = workers["template"]["spec"]["containers"]
+    limits = container["resources"]["limits"]
+    assert given.params["gpus_per_worker"] == int(limits["nvidia.com/gpu"])
