@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -110,7 +111,7 @@ def predict_archive(
         return Summary(0, kept, len(_parts_in(folder, kind)), [])
     done, failures = 0, []
     with cluster.started(address, None):
-        pool = _pool_size(workers)
+        pool = min(_pool_size(workers), len(todo))
         nodes = cluster.Nodes()
         count = sum(len(part.inputs) for part in todo)
         logger.info(f"{count} inputs in {len(todo)} parts, {pool} workers {nodes.look()}".rstrip())
@@ -233,13 +234,14 @@ def _outcomes(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # progress is told here
     texts = [part.to_json() for part in parts]
     outcomes = ray.data.from_items(texts, override_num_blocks=len(texts)).map_batches(
         Predictor,
         fn_constructor_kwargs={"how": how, "folder": folder, "kind": kind},
         batch_size=1,
         num_cpus=1,
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(parts))),
+        compute=ray.data.ActorPoolStrategy(size=workers),
     )
     try:
         yield from outcomes.iter_rows()
