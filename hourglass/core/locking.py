@@ -64,12 +64,7 @@ def alone_in(folder: Place, *, doing: str) -> Iterator[None]:
             "for its end, or name another folder"
         )
     try:
-        file.seek(0)
-        if left := file.read().strip():
-            logger.info(f"{folder}: taking over from {left}, which did not end by itself")
-        file.truncate(0)
-        file.write(_own_name())
-        file.flush()
+        _sign(path, file)
         yield
     finally:
         _close(path, file)
@@ -104,11 +99,25 @@ def _lock(file: TextIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _sign(path: Path, file: TextIO) -> None:
+    """Writes into the file who holds it."""
+    try:
+        file.seek(0)
+        if left := file.read().strip():
+            logger.info(f"{path.parent}: taking over from {left}, which did not end by itself")
+        file.truncate(0)
+        file.write(_own_name())
+        file.flush()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
 def _close(path: Path, file: TextIO) -> None:
     """Removes the file while it is locked; Windows removes no open file."""
     if sys.platform != "win32":
         path.unlink(missing_ok=True)
-    file.close()
+    with contextlib.suppress(OSError):  # of a full disk, which has been told
+        file.close()
     if sys.platform == "win32":
         with contextlib.suppress(OSError):  # the next one has it already
             path.unlink()

@@ -122,3 +122,16 @@ def test_a_file_system_without_locks_is_worked_on_with_a_word(
     with alone_in(tmp_path, doing="a build"):
         pass
     assert lines == [f"{tmp_path}: no locks on its file system; let nobody else work in it\n"]
+
+
+def test_a_full_disk_is_told_and_the_folder_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full() -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(locking, "_own_name", full)
+    told = rf"^{tmp_path / NAME}: cannot be written \(No space left on device\)$"
+    with pytest.raises(InputError, match=told), alone_in(tmp_path, doing="a build"):
+        pytest.fail("nobody should come here")
+    assert list(tmp_path.iterdir()) == []
