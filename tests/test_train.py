@@ -47,6 +47,7 @@ from hourglass.modelfiles.keras_file import OPTIMIZER_MEMBER, TrainingState, loa
 from hourglass.train import main
 from hourglass.training.callbacks.names import VALIDATION_LOSS
 from hourglass.training.devices import Devices, find_devices
+from hourglass.training.provenance import provenance_of, write_provenance
 from hourglass.training.run import Run, train
 
 PCKH, PCKH_STRICT = "val_pckh@0.5", "val_pckh@0.1"
@@ -102,6 +103,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def state_of(folder: Path) -> dict[str, float]:
     with zipfile.ZipFile(folder / "last.keras") as archive:
         return json.loads(archive.read("training.json"))
+
+
+def steps_of(folder: Path) -> int:
+    """How many steps the schedule of the learning rate has counted."""
+    with zipfile.ZipFile(folder / "last.keras") as archive:
+        stored = np.load(io.BytesIO(archive.read(OPTIMIZER_MEMBER)))
+    return int(stored[stored.files[0]])
 
 
 def change(config: Config, **changes: Any) -> Config:
@@ -294,7 +302,14 @@ def test_a_changed_choice_is_refused_when_resuming(
 
 
 @pytest.mark.parametrize(
-    "epochs", [(), ("--epochs", 3), ("--epochs", 2), ("--learning-rate", 3e-3)]
+    "epochs",
+    [
+        (),
+        ("--epochs", 3),
+        ("--epochs", 2),
+        ("--learning-rate", 3e-3),
+        ("--precision", "auto"),
+    ],
 )
 def test_a_finished_run_is_left_as_it_is(
     copied_run: Path, shards: Path, error_of: Callable[..., str], epochs: tuple[object, ...]
@@ -435,10 +450,20 @@ def test_other_data_are_refused_unless_wanted(
     assert result.exit_code == 0, result.output
     assert "WARNING going on with other data: 2 of 4 shards" in result.output
     # Two steps an epoch in place of three: the schedule counts as if it had always been so.
-    with zipfile.ZipFile(copied_run / "last.keras") as archive:
-        stored = np.load(io.BytesIO(archive.read(OPTIMIZER_MEMBER)))
-    assert stored[stored.files[0]] == 8
+    assert steps_of(copied_run) == 8
     assert resumed(copied_run, "--epochs", 5).exit_code == 0  # they are the run's own now
+
+
+def test_the_schedule_is_right_after_a_kill_in_the_first_epoch_on_other_data(
+    copied_run: Path, write_shards: Callable[..., Any], tmp_path: Path
+):
+    other = tmp_path / "other"
+    write_shards(other, "train", [4, 4], first=50)
+    write_shards(other, "validation", [5, 4], first=100)
+    write_provenance(copied_run, provenance_of({str(other): None}, steps=2))
+    result = resumed(copied_run)
+    assert result.exit_code == 0, result.output
+    assert steps_of(copied_run) == 8
 
 
 def test_data_that_are_gone_are_told(copied_run: Path, error_of: Callable[..., str]):

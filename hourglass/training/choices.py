@@ -18,6 +18,9 @@ DEFAULT_DATA = "tfrecords"
 EPOCHS = "train.epochs"
 """The only choice that may change when a run goes on."""
 
+WHAT_IT_BECAME = ("train.precision", "auto")
+"""A choice that a run which goes on has made already."""
+
 
 def given_choices(options: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
     """What a command line chooses, by SECTION.FIELD.
@@ -90,7 +93,7 @@ def chosen_config(
     for choice, value in choices.items():
         section, _, field = choice.partition(".")
         own = getattr(getattr(config, section), field)
-        if choice != EPOCHS and value != own:
+        if choice != EPOCHS and value != own and (choice, value) != WHAT_IT_BECAME:
             raise InputError(
                 f"{path}: {field} is {own} and cannot become {value} when resuming; only "
                 "--epochs can"

@@ -102,7 +102,6 @@ class Session:
         self._config, self._devices, self._weights = config, devices, weights
         self._steps = steps_per_epoch(people, config.train.batch_size, describe(training))
         self.provenance = provenance_of(folders, steps=self._steps)
-        self._before: Provenance | None = None
         self._people = load_people(validation)
         self._training = training
         self._validation = validation_feed(validation, config, share=devices.share)
@@ -127,7 +126,6 @@ class Session:
         Raises:
             ValueError: If the data differ; says in what.
         """
-        self._before = before
         told = difference(before, self.provenance)
         if told is None:
             return
@@ -208,10 +206,10 @@ class Session:
             return TrainingState()
         state = load_training(folder / LAST, network, network.optimizer)
         logger.info(f"going on after epoch {state.epoch} of {folder / LAST}")
-        # Other data have other steps; the learning rate's schedule counts them from the start.
+        # Of other data the epochs before had other steps; the learning rate's schedule counts them
+        # from the start.
         optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
-        if self._before and self._before.steps != self._steps:
-            optimizer.iterations.assign(state.epoch * self._steps)
+        optimizer.iterations.assign(state.epoch * self._steps)
         return state
 
     def _callbacks(
