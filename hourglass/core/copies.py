@@ -88,11 +88,17 @@ def local_copies(wanted: Mapping[Url, Entry]) -> list[Path]:
 
 
 def new_folder(url: Url) -> Path:
-    """An empty folder for what is going to be uploaded to a URL; the caller removes it."""
+    """An empty folder for what is going to be uploaded to a URL; the caller removes `around` it."""
     root = _Copies.here().root
     folder = root.joinpath(_NEW, uuid.uuid4().hex, url.scheme, *url.key.split("/"))
     folder.mkdir(parents=True)
     return folder
+
+
+def around(folder: Path) -> Path:
+    """All of what a `new_folder` was made of, which `by_url` leaves as it is; others themselves."""
+    new = _root() / _NEW
+    return new / folder.relative_to(new).parts[0] if folder.is_relative_to(new) else folder
 
 
 def by_url(text: str) -> str:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import keras
+from loguru import logger
 
-from hourglass.core.copies import new_folder
+from hourglass.core.copies import around, new_folder
 from hourglass.core.storage import Place, Url
+from hourglass.modelfiles.metadata import SUFFIX
 from hourglass.training.callbacks.names import HISTORY, LAST
 from hourglass.training.callbacks.upload import Upload
 
@@ -34,11 +36,14 @@ class RunFolders:
     def __init__(self, run: Place, board: Place, *, resume: bool) -> None:
         self._urls: dict[Path, Url] = {}
         self.run, self.board = self._here(run), self._here(board)
-        self.callbacks: list[keras.callbacks.Callback] = [Upload(self._urls)] if self._urls else []
+        self._upload = Upload(self._urls)
+        self.callbacks: list[keras.callbacks.Callback] = [self._upload] if self._urls else []
         if resume and isinstance(run, Url):
-            for name in (LAST, HISTORY):
-                if (run / name).exists():
-                    (run / name).download(self.run / name)
+            try:
+                self._fetch(run)
+            except BaseException:
+                self._remove()
+                raise
 
     def _here(self, folder: Place) -> Path:
         if isinstance(folder, Path):
@@ -47,9 +52,25 @@ class RunFolders:
         self._urls[here] = folder
         return here
 
+    def _fetch(self, run: Url) -> None:
+        for name in (LAST, HISTORY):
+            if (run / name).exists():
+                (run / name).download(self.run / name)
+                self._upload.note(self.run / name)
+
     @contextlib.contextmanager
     def uploaded(self) -> Iterator[None]:
-        """Removes what is only on the way, once the body has not failed."""
-        yield
+        """Removes at the end what is only on the way, but no model that is not at its URL yet."""
+        try:
+            yield
+        finally:
+            models = [path for folder in self._urls for path in folder.glob(f"*{SUFFIX}")]
+            if all(map(self._upload.is_there, models)):
+                self._remove()
+            else:
+                kept = sorted({str(around(path)) for path in models})
+                logger.warning(f"models that were not uploaded are in {', '.join(kept)}")
+
+    def _remove(self) -> None:
         for folder in self._urls:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(around(folder), ignore_errors=True)

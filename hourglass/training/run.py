@@ -359,26 +359,27 @@ def train(
     began = time.monotonic()
     folder = place(folder)
     board = place(board) if board else folder / "logs"
-    folders = RunFolders(folder, board, resume=resume)
     config = _with_teacher(config, teacher)
-    hooks = Hooks(callbacks=[*folders.callbacks, *callbacks], loss=loss, augment=augment)
-    before = read_provenance(folder) if resume else None
-    devices = devices or find_devices()
-    session = Session(
-        pinned(config, devices, folder, resume=resume),
-        folders_of(data, folder, before),
-        devices,
-        weights=local_copy(weights) if weights else None,
-        teacher=local_copy(teacher) if teacher else None,
-        hooks=hooks,
-    )
-    if before:
-        session.require_same(before, folder, new_data=new_data)
-    make_folder(folder)
-    locked = alone_in(folder, doing="a training") if devices.leads else contextlib.nullcontext()
-    with locked, folders.uploaded():
-        require_free(folder, resume=resume)
-        state = session.fit(folders.run, folders.board, resume=resume)
+    folders = RunFolders(folder, board, resume=resume)
+    with folders.uploaded():
+        hooks = Hooks(callbacks=[*folders.callbacks, *callbacks], loss=loss, augment=augment)
+        before = read_provenance(folder) if resume else None
+        devices = devices or find_devices()
+        session = Session(
+            pinned(config, devices, folder, resume=resume),
+            folders_of(data, folder, before),
+            devices,
+            weights=local_copy(weights) if weights else None,
+            teacher=local_copy(teacher) if teacher else None,
+            hooks=hooks,
+        )
+        if before:
+            session.require_same(before, folder, new_data=new_data)
+        make_folder(folder)
+        alone = alone_in(folder, doing="a training")
+        with alone if devices.leads else contextlib.nullcontext():
+            require_free(folder, resume=resume)
+            state = session.fit(folders.run, folders.board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.core.copies import LIMIT_VARIABLE, by_url, local_copies, local_copy, new_folder
+from hourglass.core.copies import (
+    LIMIT_VARIABLE,
+    around,
+    by_url,
+    local_copies,
+    local_copy,
+    new_folder,
+)
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.storage import MissingError, Url
@@ -149,6 +156,14 @@ def test_without_its_package_it_says_what_to_install(files: Url, monkeypatch: py
     monkeypatch.setitem(sys.modules, "filelock", None)
     with pytest.raises(InputError, match="need the package filelock: pip install filelock"):
         local_copy(files / "a")
+
+
+def test_where_files_wait_for_their_upload_can_be_told(files: Url, tmp_path: Path):
+    folder = new_folder(files / "models")
+    text = f"the run's files are in {around(folder)}"
+    assert by_url(text) == text
+    assert folder.is_relative_to(around(folder))
+    assert around(tmp_path) == tmp_path
 
 
 def test_a_cache_that_cannot_be_is_told(

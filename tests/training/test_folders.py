@@ -34,7 +34,7 @@ def test_folders_on_this_machine_stay_as_they_are(tmp_path: Path):
 
 
 def test_after_each_epoch_what_has_changed_goes_up_and_last_keras_last(
-    memory: Url, tmp_path: Path, uploaded: list[str]
+    memory: Url, tmp_path: Path, uploaded: list[str], url_cache: Path
 ):
     folders = RunFolders(memory / "run", tmp_path / "logs", resume=False)
     (upload,) = folders.callbacks
@@ -49,7 +49,7 @@ def test_after_each_epoch_what_has_changed_goes_up_and_last_keras_last(
     assert (memory / "run/last.keras").read_text() == "two"
     with folders.uploaded():
         pass
-    assert not folders.run.exists()
+    assert list((url_cache / "new").iterdir()) == []
 
 
 def test_a_resumed_run_gets_what_it_goes_on_from(memory: Url):
@@ -59,6 +59,36 @@ def test_a_resumed_run_gets_what_it_goes_on_from(memory: Url):
     assert sorted(path.name for path in folders.run.iterdir()) == ["history.csv", "last.keras"]
     assert list(folders.board.iterdir()) == []
     assert list(RunFolders(memory / "new", memory / "logs", resume=True).run.iterdir()) == []
+
+
+def test_what_a_failed_run_fetched_is_removed_but_no_model_that_is_here_alone(
+    memory: Url, url_cache: Path
+):
+    for name in ("history.csv", "last.keras"):
+        write_file(memory / "run" / name, name)
+    for is_new in (False, True):
+        folders = RunFolders(memory / "run", memory / "logs", resume=True)
+        if is_new:
+            (folders.run / "best.keras").write_text("best")
+        with pytest.raises(KeyError), folders.uploaded():
+            raise KeyError
+        assert (folders.run / "last.keras").exists() == is_new
+    assert len(list((url_cache / "new").iterdir())) == 2  # of this run and its logs
+
+
+def test_what_cannot_be_fetched_leaves_nothing(
+    memory: Url, url_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_file(memory / "run" / "last.keras", "last")
+
+    def fail(url: Url, path: Path) -> None:
+        path.write_text("la")
+        raise StorageError(str(url), "no connection")
+
+    monkeypatch.setattr(Url, "download", fail)
+    with pytest.raises(StorageError):
+        RunFolders(memory / "run", memory / "logs", resume=True)
+    assert list((url_cache / "new").iterdir()) == []
 
 
 def test_a_lost_connection_ends_no_epoch_but_is_told_at_the_end(

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 from loguru import logger
 
+from hourglass.core.copies import around
 from hourglass.core.errors import InputError
 from hourglass.core.storage import StorageError, Url
 from hourglass.training.callbacks.names import LAST, Logs
@@ -37,15 +38,26 @@ class Upload(keras.callbacks.Callback):
         try:
             self._upload()
         except StorageError as error:
-            kept = ", ".join(map(repr, map(str, self._folders)))
+            kept = ", ".join(repr(str(around(folder))) for folder in self._folders)
             raise InputError(f"{error}; the run's files are in {kept}") from error
+
+    def is_there(self, path: Path) -> bool:
+        """Whether a file is at its URL as it is here."""
+        return self._done.get(path) == _version(path)
+
+    def note(self, path: Path) -> None:
+        """Takes note that it is."""
+        self._done[path] = _version(path)
 
     def _upload(self) -> None:
         for folder, url in self._folders.items():
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             for path in sorted(files, key=lambda path: path.name == LAST):
-                status = path.stat()
-                version = status.st_size, status.st_mtime_ns
-                if self._done.get(path) != version:
+                if not self.is_there(path):
                     (url / path.relative_to(folder)).upload(path)
-                    self._done[path] = version
+                    self.note(path)
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
