@@ -115,7 +115,10 @@ def _moves(picture: Place) -> bool:
         suffix = picture.suffix.lower()
         if suffix == NOT_LOOKED_INTO or suffix not in ANIMATED_SUFFIXES:
             return False
-        picture = local_copy(picture)
+        try:
+            picture = local_copy(picture)
+        except OSError:
+            return False  # whoever reads it says why it cannot be
     return is_animated(picture)
 
 

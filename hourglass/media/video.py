@@ -119,12 +119,19 @@ def open_film(source: Source, *, every: int = 1) -> Reader:
     if isinstance(source, int):
         return Camera(source, every=every)
     if isinstance(source, Url):
-        film = open_film(local_copy(source), every=every)
+        film = open_film(_copied(source), every=every)
         film.name = str(source)
         return film
     if isinstance(source, Path) and is_animated(source):
         return MovingPicture(source, every=every)
     return Film(source, every=every)
+
+
+def _copied(film: Url) -> Path:
+    try:
+        return local_copy(film)
+    except OSError as error:
+        raise InputError(str(error)) from error
 
 
 class Film(Reader):

@@ -180,4 +180,9 @@ def is_own_page(origin: str | None, host: str | None) -> bool:
         origin: The request's header; None of programs.
         host: Likewise.
     """
-    return origin is None or (bool(host) and urlsplit(origin).netloc.lower() == str(host).lower())
+    if origin is None:
+        return True
+    try:
+        return bool(host) and urlsplit(origin).netloc.lower() == str(host).lower()
+    except ValueError:  # such as an address with half its brackets
+        return False

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hourglass.core.storage import Url
 from hourglass.media.inputs import FILM_SUFFIXES, PICTURE_SUFFIXES, find_inputs
 
 
@@ -201,3 +202,7 @@ def test_a_number_is_a_camera_unless_a_file_is_called_so(touch: Callable[..., No
 @pytest.mark.parametrize("name", ["-1", "1.5", "0x1", "²"])
 def test_other_numbers_are_no_cameras(name: str):
     assert find_inputs([name]).films == ()
+
+
+def test_what_is_not_at_its_url_is_left_to_whoever_reads_it(memory: Url):
+    assert find_inputs([f"{memory}/none.gif"]).pictures == (memory / "none.gif",)

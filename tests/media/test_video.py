@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hourglass.core.errors import InputError
+from hourglass.core.storage import Url
 from hourglass.media.film_writer import KINDS, FilmWriter
 from hourglass.media.inputs import FILM_SUFFIXES
 from hourglass.media.video import DEFAULT_RATE, Camera, Film, MovingPicture, open_film
@@ -409,3 +411,8 @@ def test_a_film_of_sound_alone_is_told(tmp_path: Path):
                 container.mux(packet)
     with pytest.raises(ValueError, match=r"sound\.mp4: no film, it holds no pictures"):
         Film(tmp_path / "sound.mp4")
+
+
+def test_a_film_that_is_not_at_its_url_is_told(memory: Url):
+    with pytest.raises(InputError, match=rf"^{memory}/none\.mp4: no such file"):
+        open_film(memory / "none.mp4")

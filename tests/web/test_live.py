@@ -189,6 +189,7 @@ def test_a_page_is_the_servers_own_by_its_host_and_port():
     assert not is_own_page("http://a:81", "a:80")
     assert not is_own_page("null", "")
     assert not is_own_page("http://a", None)
+    assert not is_own_page("http://[a", "[a")
 
 
 # With a real server.
