@@ -22,7 +22,7 @@ from typing import Any
 from loguru import logger
 
 from hourglass.core.errors import InputError
-from hourglass.core.files import publish
+from hourglass.core.files import aside, publish
 from hourglass.core.progress import Progress
 from hourglass.core.storage import PACKAGES, Entry, Url, place
 
@@ -247,7 +247,7 @@ class _Copies:
         with _locked(note.with_suffix(".lock")):
             if self._is_there(url, entry):
                 return
-            temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+            temporary = aside(path)
             try:
                 url.download(temporary)
                 publish(temporary, path)

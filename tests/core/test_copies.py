@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ from hourglass.core.copies import (
     new_folder,
 )
 from hourglass.core.errors import InputError
-from hourglass.core.files import write_file
+from hourglass.core.files import _remove_left, aside, write_file
 from hourglass.core.storage import MissingError, Url
 
 
@@ -77,6 +78,17 @@ def test_a_copy_that_was_cut_is_fetched_again(files: Url, fetched: list[str]):
     local_copy(files / "a").write_text("half")
     assert local_copy(files / "a").read_text() == "a" * 400
     assert fetched == ["a", "a"]
+
+
+def test_what_a_killed_program_fetched_in_part_is_removed(files: Url):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    half = aside(local_copy(files / "a"))
+    half = half.with_name(half.name.replace(str(os.getpid()), str(ended.pid), 1))
+    half.write_text("half")
+    _remove_left.cache_clear()  # this is another program
+    local_copy(files / "b")
+    assert not half.exists()
 
 
 def test_what_is_missing_is_named(files: Url):
