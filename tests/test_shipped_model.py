@@ -20,7 +20,7 @@ from hourglass.modelfiles.keras_file import read_calibrations, read_config
 DATA = Path(__file__).parent / "pictures"
 PHOTOGRAPH = DATA / "astronaut.jpg"
 STORED = DATA / "astronaut_pose.json"
-LARGEST_FOLDER = 27_000_000
+LARGEST_FOLDER = 33_000_000
 
 BY_EYE = {
     "head_top": (228, 20),
@@ -69,6 +69,28 @@ def test_it_is_a_calibrated_lite_network_without_training_state():
 
 def test_what_is_shipped_stays_small():
     assert sum(path.stat().st_size for path in SHIPPED.parent.iterdir()) <= LARGEST_FOLDER
+
+
+@pytest.mark.parametrize(("name", "most"), [("nano", 2_000_000)])
+def test_a_small_model_fits_a_phone_and_finds_her_head(name: str, most: int):
+    path = SHIPPED.with_name(f"{name}.tflite")
+    assert path.stat().st_size <= most
+    estimator = PoseEstimator.load(path)
+    assert estimator.calibrated
+    pose = estimator(read_picture(PHOTOGRAPH))
+    for joint, place in BY_EYE.items():
+        distance = np.linalg.norm(pose.points[MPII.index(joint)] - place)
+        assert distance <= 0.5 * HEAD_SIZE, f"{joint} is {distance:.0f} px away"
+
+
+@pytest.mark.parametrize("name", ["nano"])
+def test_a_small_models_two_files_are_of_one_network(name: str):
+    picture = read_picture(PHOTOGRAPH)
+    one, other = (
+        PoseEstimator.load(SHIPPED.with_name(f"{name}{ending}"))(picture)
+        for ending in (".keras", ".tflite")
+    )
+    np.testing.assert_allclose(one.scores, other.scores, atol=0.02)
 
 
 def test_predict_works_with_nothing_but_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
