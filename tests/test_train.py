@@ -388,7 +388,7 @@ def test_an_epoch_that_cannot_be_saved_ends_the_run(
     monkeypatch.undo()
     result = CliRunner().invoke(main, [str(one) for one in ("--resume", *where)])
     assert result.exit_code == 0, result.output
-    told = f"WARNING {folder} has no last.keras: no epoch was saved, it starts with the first"
+    told = f"{folder / 'last.keras'} is not there: no epoch was saved, starting with epoch 1"
     assert told in result.output
     assert [row["epoch"] for row in history_of(folder)] == [1]
 
@@ -404,7 +404,9 @@ def test_a_later_epoch_that_cannot_be_saved_says_what_is(
         "run is saved up to epoch 3, from where --resume goes on"
     )
     after = contents(copied_run)
-    assert {name for name in after if after[name] != before.get(name)} == {"config.json"}
+    changed = {name for name in after if after[name] != before.get(name)}
+    # TensorBoard's events lie in the run's own folder here.
+    assert {name for name in changed if not name.startswith("events.")} == {"config.json"}
 
 
 # The data and the arithmetic of a run that goes on.

@@ -21,7 +21,7 @@ MARGIN = 1.2
 STEADINESS = 0.5
 """Share of the last frame's box in the next one: a box that jumps makes joints jump."""
 
-SURE_SCORE = 0.2
+SURE_SCORE = 0.3
 """Joints scored lower do not say where the person is."""
 
 LOST_SCORE = 0.2

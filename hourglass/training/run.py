@@ -182,9 +182,10 @@ class Session:
         checkpoint = Checkpoint(folder, self._config, state=state, history=history)
         if self._devices.leads:
             write_provenance(folder, self.provenance)
-        callbacks = self._callbacks(
-            checkpoint, validation=validation, last=last, board=board, clock=clock
-        )
+        with naming_damage(self._shards):  # the board looks at pictures
+            callbacks = self._callbacks(
+                checkpoint, validation=validation, last=last, board=board, clock=clock
+            )
         with _closing(callbacks), self._hooks.own_errors(), naming_damage(self._shards):
             network.fit(
                 batches,

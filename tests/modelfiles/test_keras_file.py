@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -229,7 +231,13 @@ def test_a_file_appears_under_its_name_when_it_is_whole(
 
 
 def test_what_a_killed_save_left_goes_with_the_next(tmp_path: Path, network: keras.Model):
-    (tmp_path / ".last.keras").write_bytes(b"half a file")
+    killed = (
+        "import sys, pathlib; from hourglass.core.files import aside; "
+        "print(aside(pathlib.Path(sys.argv[1])))"
+    )
+    words = [sys.executable, "-c", killed, str(tmp_path / "last.keras")]
+    left = Path(subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip())
+    left.write_bytes(b"half a file")
     save_model(tmp_path / "last.keras", network, CONFIG)
     assert [path.name for path in tmp_path.iterdir()] == ["last.keras"]
     load_model(tmp_path / "last.keras")

@@ -27,7 +27,9 @@ LONGEST = 1800
 """Seconds that a file may take; MPII's takes half a minute."""
 
 READ = """
-import pickle, sys
+import sys
+sys.path[:] = filter(None, sys.path)
+import pickle
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))

@@ -7,7 +7,7 @@ import { overlap, shared } from "./detection.js";
 
 const MARGIN = 1.2; // side of a person's box over that of the joints' own
 const STEADINESS = 0.5; // share of the last frame's box in the next one
-const SURE_SCORE = 0.2; // joints scored lower do not say where the person is
+const SURE_SCORE = 0.3; // joints scored lower do not say where the person is
 const LOST_SCORE = 0.2; // a person whose mean score falls below is lost
 const FEWEST_JOINTS = 4;
 const SMALLEST_BOX = 16;
