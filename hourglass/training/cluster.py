@@ -25,8 +25,9 @@ from hourglass.core.errors import InputError
 from hourglass.core.processor import core_count
 from hourglass.core.storage import Place, is_url
 from hourglass.data.batches import Share
+from hourglass.media.targets import make_folder
 from hourglass.modelfiles.metadata import TrainingState
-from hourglass.training.outcome import Run, goes_on, make_folder, require_free
+from hourglass.training.outcome import Run, goes_on, require_free
 
 RESTARTS = 3
 """Times that a run is started again after one of its processes died."""

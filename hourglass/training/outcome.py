@@ -49,15 +49,3 @@ def require_free(folder: Place, *, resume: bool) -> None:
         raise InputError(
             f"{folder} holds a run already; go on with --resume, or name another with --run"
         )
-
-
-def make_folder(folder: Place) -> None:
-    """Makes a run's folder, unless it is there.
-
-    Raises:
-        ValueError: If it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error

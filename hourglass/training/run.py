@@ -26,6 +26,7 @@ from hourglass.data.crops import require_stored
 from hourglass.data.mixture import describe, split_pattern
 from hourglass.data.people import load_people
 from hourglass.data.shards import count_people, find_shards, find_skeleton, naming_damage
+from hourglass.media.targets import make_folder
 from hourglass.modelfiles.keras_file import load_training
 from hourglass.modelfiles.metadata import TrainingState
 from hourglass.networks.hourglass import last_stack
@@ -49,7 +50,7 @@ from hourglass.training.folders import RunFolders
 from hourglass.training.hooks import Augment, Hooks, Loss
 from hourglass.training.metrics import everywhere, validation_model
 from hourglass.training.model import compiled_network
-from hourglass.training.outcome import Run, make_folder, require_free
+from hourglass.training.outcome import Run, require_free
 from hourglass.training.provenance import (
     Provenance,
     difference,
