@@ -23,7 +23,7 @@ from hourglass.core.boxes import read_boxes
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.core.storage import Place
-from hourglass.inference.estimator import PoseEstimator, default_model
+from hourglass.inference.estimator import PoseEstimator, default_predictor
 from hourglass.inference.locating import locator
 from hourglass.lifting.estimator import MIN_SCORE, SHIPPED, Lifter
 from hourglass.lifting.keypoint_files import is_keypoints
@@ -100,7 +100,8 @@ def main(
     lifter = Lifter.load(model, min_score=min_score)
     if others:
         with quiet_stderr():
-            estimator = PoseEstimator.load(pose_model or default_model(), flip_test=flip_test)
+            choices: dict[str, Any] = {"flip_test": flip_test, "spare_core": bool(found.films)}
+            estimator = PoseEstimator.load(pose_model or default_predictor(), **choices)
         make_folders(drawn.values())
     with LiftedFiles(outputs) as results:
         failures = lift_files(files, lifter, take=results.write)

@@ -26,7 +26,7 @@ from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.core.storage import Place
 from hourglass.inference.archive import How, portable, predict_archive
-from hourglass.inference.estimator import PoseEstimator, default_model
+from hourglass.inference.estimator import PoseEstimator, default_predictor
 from hourglass.inference.locating import locator
 from hourglass.inference.look import DRAWINGS, NOTHING, Look
 from hourglass.inference.passes import predict_films, predict_pictures
@@ -118,9 +118,9 @@ def main(
     drawn = drawing_targets(asked, output, draws=NOTHING not in parts)
     outputs.refuse_wrong(drawn.values(), [*drawn, boxes_file], force=force)
     locate = locator(boxes, listed, detect)
-    model = model or default_model()
+    model = model or default_predictor()
     with quiet_stderr():
-        estimator = PoseEstimator.load(model, flip_test=flip_test)
+        estimator = PoseEstimator.load(model, flip_test=flip_test, spare_core=bool(asked.films))
     make_folders(drawn.values())
     pictures, films = asked.pictures, asked.films
     shown: list[Found] = []

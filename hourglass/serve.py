@@ -18,7 +18,7 @@ from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.exporting.browser import browser_models, default_models
-from hourglass.inference.estimator import PoseEstimator, default_model
+from hourglass.inference.estimator import PoseEstimator, default_predictor
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.passes import lift_text
 from hourglass.web.limits import HostGuard
@@ -91,7 +91,7 @@ def main(
     """Shows a page that draws skeletons on pictures and a camera's film, until Ctrl-C."""
     uvicorn = _uvicorn()
     _require_free(host, port)
-    path = model or default_model()
+    path = model or default_predictor()
     with quiet_stderr():
         estimator = PoseEstimator.load(path, flip_test=flip_test)
     lifter = Lifter.load()

@@ -10,6 +10,7 @@ This is the way a program uses a trained network::
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,18 +107,21 @@ class PoseEstimator:
         *,
         flip_test: bool = False,
         refine: Refinement | None = None,
+        spare_core: bool = False,
     ) -> PoseEstimator:
         """An estimator from a model file.
 
         Args:
-            path: The file, here or at a URL; default: `default_model`'s.
+            path: The file, here or at a URL; default: `default_predictor`'s.
             flip_test: As the class's.
             refine: As the class's.
+            spare_core: As `load_runtime`'s: for films, whose frames are read, searched for people
+                and written meanwhile.
 
         Raises:
             ValueError: If there is no such file, or it is no model of this project.
         """
-        runtime = load_runtime(path or default_model())
+        runtime = load_runtime(path or default_predictor(), spare_core=spare_core)
         return cls(runtime, flip_test=flip_test, refine=refine)
 
     def __call__(self, image: Picture, box: Box | None = None) -> Pose:
@@ -251,6 +255,17 @@ def default_model(folder: Path = Path("models")) -> Path:
     if found:
         return found[-1]
     return SHIPPED if importlib.util.find_spec("tensorflow") else SHIPPED_LITERT
+
+
+def default_predictor(folder: Path = Path("models")) -> Path:
+    """The file that predictions run if none is named: `default_model`'s, or its LiteRT twin.
+
+    That starts many times sooner than TensorFlow. It is taken of the shipped model, where LiteRT
+    is installed and there is no NVIDIA GPU that TensorFlow could use.
+    """
+    model = default_model(folder)
+    quick = importlib.util.find_spec("ai_edge_litert") and not shutil.which("nvidia-smi")
+    return SHIPPED_LITERT if model == SHIPPED and quick else model
 
 
 def whole(image: np.ndarray) -> Box:

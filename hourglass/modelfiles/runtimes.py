@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +39,9 @@ REACHING_OUT = frozenset(
 )
 """TensorFlow's operations on files and programs that no network has. Those of checkpoints are left:
 every SavedModel has them."""
+
+MOST_SIDE_BY_SIDE = 8
+"""LiteRT's interpreters that run a batch: each holds its own weights, some ten megabytes."""
 
 ONNX_ERRORS_ONLY = 3
 """ONNX Runtime's log level that leaves notes and warnings out."""
@@ -177,33 +183,52 @@ class OnnxRuntime(ExportRuntime):
 
 
 class LiteRTRuntime(ExportRuntime):
-    """Runs a `.tflite` file by LiteRT on all cores.
+    """Runs a `.tflite` file by LiteRT: a crop alone on all cores, several on a core each.
+
+    A crop on a core of its own waits for nobody, and what it computes stays in that core's cache.
 
     Args:
         path: The model file.
+        spare_core: Leave one core to others while a crop is alone.
 
     Raises:
         ValueError: If it is missing, damaged or of another network, or ai-edge-litert is missing.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, spare_core: bool = False) -> None:
         _require_file(path)
         metadata = from_texts(_appended_texts(path), where=str(path))
+        cores = thread_count()
+        self._alone = _Interpreter(path, threads=max(1, cores - spare_core))
+        side_by_side = min(cores, MOST_SIDE_BY_SIDE)
+        self._each = _EachThread(path, threads=cores // side_by_side)
+        self._pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
+        super().__init__(metadata)
+
+    def _run(self, images: np.ndarray) -> np.ndarray:
+        if self.batch or len(images) == 1 or self._pool is None:
+            return self._alone(images)
+        return np.concatenate([*self._pool.map(self._each, images[:, None])])
+
+
+class _Interpreter:
+    """LiteRT's interpreter of a file, which takes batches of any size that the file takes."""
+
+    def __init__(self, path: str | Path, *, threads: int) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
             raise _missing_package(path, "ai-edge-litert") from error
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=thread_count())
+            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError(f"{path}: not a LiteRT file, or a damaged one ({error})") from error
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]["index"]
         self._shape = tuple(self._input["shape"])
-        super().__init__(metadata)
 
-    def _run(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         if images.shape != self._shape:
             self._interpreter.resize_tensor_input(self._input["index"], images.shape, strict=True)
             self._interpreter.allocate_tensors()
@@ -211,6 +236,18 @@ class LiteRTRuntime(ExportRuntime):
         self._interpreter.set_tensor(self._input["index"], images)
         self._interpreter.invoke()
         return self._interpreter.get_tensor(self._output)
+
+
+class _EachThread(threading.local):
+    """An interpreter for each thread that calls, made at its first call."""
+
+    def __init__(self, path: str | Path, *, threads: int) -> None:
+        self._make = functools.partial(_Interpreter, path, threads=threads)
+        self._own: _Interpreter | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        self._own = self._own or self._make()
+        return self._own(images)
 
 
 def _appended_texts(path: str | Path) -> dict[str, str]:
@@ -285,8 +322,12 @@ def _missing_package(path: str | Path, package: str) -> InputError:
     return InputError(f"{path}: to run it, {package} is needed: pip install {package}")
 
 
-def load_export(path: str | Path | Url) -> ExportRuntime:
+def load_export(path: str | Path | Url, *, spare_core: bool = False) -> ExportRuntime:
     """The runtime for an exported file, here or at a URL, whatever its output is.
+
+    Args:
+        path: The file.
+        spare_core: As `load_runtime`'s.
 
     Raises:
         ValueError: If the ending is none that is known, or the file cannot be loaded.
@@ -295,7 +336,7 @@ def load_export(path: str | Path | Url) -> ExportRuntime:
     if path.suffix == ".onnx":
         return OnnxRuntime(path)
     if path.suffix == ".tflite":
-        return LiteRTRuntime(path)
+        return LiteRTRuntime(path, spare_core=spare_core)
     if (path / GRAPH_FILE).is_file():
         return SavedModelRuntime(path)
     raise InputError(
@@ -304,8 +345,13 @@ def load_export(path: str | Path | Url) -> ExportRuntime:
     )
 
 
-def load_runtime(path: str | Path | Url) -> Runtime:
+def load_runtime(path: str | Path | Url, *, spare_core: bool = False) -> Runtime:
     """The runtime for a model file, here or at a URL, by its ending.
+
+    Args:
+        path: The file.
+        spare_core: Let LiteRT leave one core to others while a crop is alone. The other kinds
+            share their threads among all that they do.
 
     Raises:
         ValueError: If the ending is none that is known, the file cannot be loaded, or it was
@@ -314,7 +360,7 @@ def load_runtime(path: str | Path | Url) -> Runtime:
     path = local_copy(path)
     if path.suffix == SUFFIX:
         return KerasRuntime(path)
-    runtime = load_export(path)
+    runtime = load_export(path, spare_core=spare_core)
     if runtime.outputs != HEATMAPS:
         raise InputError(
             f"{path}: it gives {runtime.outputs}, for programs of other projects; here only files "

@@ -26,6 +26,7 @@ from hourglass.inference.estimator import (
     SHIPPED_LITERT,
     PoseEstimator,
     default_model,
+    default_predictor,
     whole,
 )
 from hourglass.media.pictures import read_picture
@@ -506,18 +507,40 @@ def test_without_a_path_the_default_model_is_loaded(
 ):
     asked = []
 
-    def load(path: str | Path) -> Runtime:
+    def load(path: str | Path, *, spare_core: bool) -> Runtime:
         asked.append(Path(path))
         return dot_finder
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     monkeypatch.setattr("hourglass.inference.estimator.load_runtime", load)
     PoseEstimator.load()
     (tmp_path / "models" / "hg4").mkdir(parents=True)
     (tmp_path / "models" / "hg4" / "best.keras").touch()
     assert PoseEstimator.load()(picture).points.shape == (16, 2)
     PoseEstimator.load("some.keras")
-    assert asked == [SHIPPED, Path("models/hg4/best.keras"), Path("some.keras")]
+    assert asked == [SHIPPED_LITERT, Path("models/hg4/best.keras"), Path("some.keras")]
+
+
+@pytest.mark.parametrize(
+    ("missing", "driver", "expected"),
+    [
+        ("", None, SHIPPED_LITERT),
+        ("", "/usr/bin/nvidia-smi", SHIPPED),
+        ("ai_edge_litert", None, SHIPPED),
+        ("tensorflow", "/usr/bin/nvidia-smi", SHIPPED_LITERT),
+    ],
+)
+def test_predictions_run_the_shipped_model_by_what_starts_soonest(
+    missing: str,
+    driver: str | None,
+    expected: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name != missing or None)
+    monkeypatch.setattr("shutil.which", lambda name: driver)
+    assert default_predictor(tmp_path) == expected
 
 
 def test_a_trained_model_loads_and_finds_joints(micro_run: Any, picture: np.ndarray):
