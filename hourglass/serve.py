@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from hourglass.console import PATH, command, flip_test_option, model_option, quiet_stderr
+from hourglass.console import PATH, command, flip_test_option, models_option, quiet_stderr
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
@@ -52,17 +52,17 @@ def _uvicorn() -> Any:
     return uvicorn
 
 
-def _write_site(model: Path | None, folder: Path, runtime: Path | None) -> Path:
+def _write_site(models: list[Path], folder: Path, runtime: Path | None) -> Path:
     """The page that runs in the browser, in a folder below `folder`."""
     npm_folder, site = find_runtime(runtime), folder / "site"
     with quiet_stderr():
-        files = browser_models([model] if model else default_models(), folder)
+        files = browser_models(models or default_models(), folder)
         write_site(site, files, runtime=npm_folder)
     return site
 
 
 @click.command()
-@model_option
+@models_option
 @flip_test_option
 @click.option(
     "--host",
@@ -81,17 +81,22 @@ def _write_site(model: Path | None, folder: Path, runtime: Path | None) -> Path:
 )
 @command
 def main(
-    model: Place | None,
+    models: tuple[Place, ...],
     flip_test: bool,
     host: str,
     port: int,
     browser: bool,
     runtime: Path | None,
 ) -> None:
-    """Shows a page that draws skeletons on pictures and a camera's film, until Ctrl-C."""
+    """Shows a page that draws skeletons on pictures and a camera's film, until Ctrl-C.
+
+    The page whose pictures come to the server uses the first --model; that of --browser offers all.
+    """
+    if len(models) > 1 and not browser:
+        raise InputError(f"several --model are for --browser only, got {len(models)} without it")
     uvicorn = _uvicorn()
     _require_free(host, port)
-    path = model or default_predictor()
+    path = models[0] if models else default_predictor()
     with quiet_stderr():
         estimator = PoseEstimator.load(path, flip_test=flip_test)
     lifter = Lifter.load()
@@ -100,7 +105,7 @@ def main(
         page = f"{PLACE}/" if browser else None
         app = make_app(estimator, lambda text: lift_text(text, lifter), in_browser=page)
         if browser:
-            own = local_copy(model) if model else None
+            own = [local_copy(model) for model in models]
             app = with_site(app, _write_site(own, Path(folder), runtime))
         click.echo(f"http://{address}:{port} shows poses by {path}; Ctrl-C ends it")
         if browser:

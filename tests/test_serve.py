@@ -316,14 +316,22 @@ def test_it_can_show_the_page_that_runs_in_the_browser(
 
     monkeypatch.setattr("hourglass.serve.write_site", write_site)
     monkeypatch.setattr("hourglass.serve.find_runtime", lambda folder: f"what is in {folder}")
-    monkeypatch.setattr("hourglass.serve.browser_models", lambda models, folder: ["small"])
+    monkeypatch.setattr(
+        "hourglass.serve.browser_models", lambda models, folder: [model.stem for model in models]
+    )
     monkeypatch.setattr("uvicorn.run", run)
     port = free_port()
-    words = ["--model", "dots.keras", "--port", str(port), "--browser", "--runtime", "npm"]
+    words = ["--model", "dots.keras", "--model", "nano.keras", "--port", str(port)]
+    words += ["--browser", "--runtime", "npm"]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
     last = result.output.splitlines()[-1]
     assert last == f"http://127.0.0.1:{port}/browser/ runs the model in the visitor's browser"
-    assert answers == ["['small'] by what is in npm", "/browser/"]
+    assert answers == ["['dots', 'nano'] by what is in npm", "/browser/"]
+
+
+def test_several_models_are_for_the_browser_only(error_of: Callable[..., str]):
+    told = error_of(main, "--model", "a.keras", "--model", "b.keras")
+    assert told == "several --model are for --browser only, got 2 without it"
 
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, error_of: Callable[..., str]):

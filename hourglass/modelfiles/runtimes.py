@@ -196,8 +196,7 @@ class LiteRTRuntime(ExportRuntime):
     """
 
     def __init__(self, path: str | Path, *, spare_core: bool = False) -> None:
-        _require_file(path)
-        metadata = from_texts(_appended_texts(path), where=str(path))
+        metadata = read_litert_metadata(path)
         cores = thread_count()
         self._alone = _Interpreter(path, threads=max(1, cores - spare_core))
         side_by_side = min(cores, MOST_SIDE_BY_SIDE)
@@ -248,6 +247,16 @@ class _EachThread(threading.local):
     def __call__(self, images: np.ndarray) -> np.ndarray:
         self._own = self._own or self._make()
         return self._own(images)
+
+
+def read_litert_metadata(path: str | Path) -> Metadata:
+    """What a `.tflite` file says about itself; no package that runs it is needed.
+
+    Raises:
+        ValueError: If it is missing, or holds no such metadata or damaged ones.
+    """
+    _require_file(path)
+    return from_texts(_appended_texts(path), where=str(path))
 
 
 def _appended_texts(path: str | Path) -> dict[str, str]:

@@ -9,12 +9,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hourglass.core.errors import InputError
 from hourglass.inference.detection import LITERT_WEIGHTS
 from hourglass.media.drawing import ID_COLOURS, MIN_SCORE
+from hourglass.modelfiles.runtimes import read_litert_metadata
 from hourglass.web.litert_js import copy_runtime
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ ISOLATION = {
 }
 """With these headers browsers let a page use threads."""
 
+FASTEST, BETWEEN, MOST_ACCURATE = "fastest", "in between", "most accurate"
 
 PLACE = "/browser"
 """Where a server shows the page."""
@@ -61,7 +64,7 @@ def write_site(output: Path, models: Sequence[Path], *, runtime: Path, force: bo
             shutil.copyfile(model, folder / "models" / model.name)
         shutil.copyfile(LITERT_WEIGHTS, folder / "detector.tflite")
         about = {
-            "models": [_entry(model) for model in models],
+            "models": _entries(models),
             "detector": "detector.tflite",
             "runtime": "runtime/",
             "runtime_version": version,
@@ -76,9 +79,43 @@ def write_site(output: Path, models: Sequence[Path], *, runtime: Path, force: bo
         folder.replace(output)
 
 
-def _entry(model: Path) -> dict[str, object]:
-    megabytes = round(model.stat().st_size / 1e6, 1)
-    return {"name": model.stem, "file": f"models/{model.name}", "megabytes": megabytes}
+def _entries(models: Sequence[Path]) -> list[dict[str, object]]:
+    """What the page says of each model before it is loaded: name, px, MB and words on its use."""
+    told = [read_litert_metadata(model) for model in models]
+    sizes = [one.config.network.input_size for one in told]
+    files = [model.stat().st_size for model in models]
+    comparable = len({one.config.skeleton.joints for one in told}) == 1
+    words = (
+        describe_choice(list(zip(sizes, files, strict=True))) if comparable else [""] * len(told)
+    )
+    return [
+        {
+            "name": model.stem,
+            "file": f"models/{model.name}",
+            "size": size,
+            "megabytes": round(file / 1e6, 1),
+            "words": word,
+        }
+        for model, size, file, word in zip(models, sizes, files, words, strict=True)
+    ]
+
+
+def describe_choice(models: Sequence[tuple[int, int]]) -> list[str]:
+    """Words by which visitors choose among models that find the same joints.
+
+    Args:
+        models: Input size, px, and bytes of each.
+
+    Returns:
+        A word for each; empty ones unless the larger input always has the larger file, so that
+        what is faster and what is more accurate can be told without running them.
+    """
+    order = sorted(models)
+    rising = all(one[0] < other[0] and one[1] < other[1] for one, other in pairwise(order))
+    if len(models) < 2 or not rising:
+        return [""] * len(models)
+    words = {order[0]: FASTEST, order[-1]: MOST_ACCURATE}
+    return [words.get(model, BETWEEN) for model in models]
 
 
 def require_free(output: Path, *, force: bool) -> None:

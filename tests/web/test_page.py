@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -274,6 +275,23 @@ def test_the_knob_changes_the_model_and_its_skeleton(
     page.told(f"{path.name}: 1 person")
 
 
+def test_the_model_that_was_chosen_is_remembered(browser: Any, address: str):
+    context = browser.new_context()
+    first = Page(context.new_page(), address)
+    assert first.tab.locator("#model-choice label").all_inner_texts() == [
+        "lite\n224 px",
+        "points\n224 px",
+    ]
+    assert first.tab.get_by_label("lite", exact=True).is_checked()
+    first.choose("points")
+    first.told("points is ready")
+    again = Page(context.new_page(), address)
+    assert again.tab.get_by_label("points", exact=True).is_checked()
+    assert "skeleton points" in again.tab.inner_text("#model-hint")
+    assert f"{address}models/lite.tflite" not in again.requests
+    context.close()
+
+
 @pytest.fixture
 def served(site: Path) -> Iterator[str]:
     """The page as `hourglass.serve` shows it, with the headers."""
@@ -301,6 +319,28 @@ def test_it_uses_threads_where_it_is_served_with_the_headers(browser: Any, serve
     threaded.open(path)
     threaded.told(f"{path.name}: 1 person")
     context.close()
+
+
+@pytest.mark.slow
+def test_webgpu_finds_what_python_finds(
+    browser: Any, address: str, png: Callable[[str], Path], tmp_path: Path, shipped: PoseEstimator
+):
+    words = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    in_software = browser.browser_type.launch(executable_path=program, args=words)
+    page = Page(in_software.new_page(), f"{address}?accelerator=webgpu")
+    if "WebGPU" not in page.tab.inner_text("#runtime"):
+        pytest.skip("this Chromium has no WebGPU in software")
+    page.choose("One")
+    path = png("foundry")
+    page.open(path)
+    page.told(f"{path.name}: 1 person, score 0.")
+    ((person,),) = (one["people"] for one in page.json(tmp_path))
+    expected = shipped(read_picture(path))
+    points, scores = points_and_scores(person)
+    np.testing.assert_allclose(points, expected.points, atol=0.5)
+    np.testing.assert_allclose(scores, expected.scores, atol=0.01)
+    in_software.close()
 
 
 def test_the_picture_is_saved_as_large_as_it_is_with_what_is_shown(

@@ -17,7 +17,7 @@ from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.media.drawing import MIN_SCORE
 from hourglass.web import litert_js
 from hourglass.web.litert_js import FLAVOURS, HELPER, PACKAGE, VERSION, find_runtime
-from hourglass.web.site import ISOLATION, with_site
+from hourglass.web.site import ISOLATION, describe_choice, with_site
 
 
 @pytest.fixture
@@ -128,6 +128,31 @@ def test_a_page_offers_what_is_shipped_unless_one_has_trained(
     own.parent.mkdir(parents=True)
     own.touch()
     assert default_models() == [own]
+
+
+def test_a_page_says_what_each_model_is_for(npm_folder: Path, tmp_path: Path):
+    pytest.importorskip("ai_edge_litert")
+    output, nano = tmp_path / "page", SHIPPED_LITERT.with_name("nano.tflite")
+    words = ["--model", SHIPPED_LITERT, "--model", nano, "--runtime", npm_folder]
+    run(*words, "--output", output)
+    models = json.loads((output / "site.json").read_text())["models"]
+    assert [(one["name"], one["size"], one["words"]) for one in models] == [
+        ("lite", 224, "most accurate"),
+        ("nano", 192, "fastest"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        ([(192, 2)], [""]),
+        ([(192, 2), (224, 6), (160, 1)], ["in between", "most accurate", "fastest"]),
+        ([(192, 2), (192, 6)], ["", ""]),
+        ([(192, 6), (224, 2)], ["", ""]),  # who knows
+    ],
+)
+def test_words_are_told_where_size_and_cost_agree(models: list[tuple[int, int]], words: list[str]):
+    assert describe_choice(models) == words
 
 
 def test_other_formats_take_one_model(error_of: Callable[..., str]):

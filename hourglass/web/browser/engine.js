@@ -28,12 +28,15 @@ export class Engine {
     });
   }
 
-  /** Starts the runtime: {threads, simd}. */
+  /**
+   * Starts the runtime: {threads, simd}.
+   * @param request {runtime, detector, wanted: threads, accelerator: "webgpu", "wasm" or null for the faster}
+   */
   start(request) {
     return this.#ask("start", request);
   }
 
-  /** Loads a model: what it says of itself. */
+  /** Loads a model: what it says of itself, and the accelerator that runs it. */
   model(url) {
     return this.#ask("model", { url });
   }

@@ -1,5 +1,6 @@
 // The page: its controls, and the way from a source's frame through the worker onto the canvas.
 
+import { offerModels, remember } from "./choice.js";
 import { draw } from "./drawing.js";
 import { Engine } from "./engine.js";
 import { Rate } from "./rate.js";
@@ -22,6 +23,7 @@ const moving = () => state.source && state.source.kind !== "picture";
 const state = {
   engine: new Engine(),
   site: null, // site.json: models, detector, runtime
+  runtime: null, // how it was started: threads, SIMD
   about: null, // what the model says of itself
   source: null,
   frame: document.createElement("canvas"), // what was looked at last, in its own px
@@ -280,46 +282,43 @@ async function useModel(entry) {
   state.people = []; // they were found by another model, of other joints perhaps
   const { size, skeleton } = state.about;
   element("model-hint").textContent = `${size} px, ${entry.megabytes} MB, skeleton ${skeleton.name}`;
+  element("runtime").textContent = runtimeText();
   element("flip-row").parentElement.hidden = !skeleton.flip_order && element("slow-row").hidden;
   element("flip-row").hidden = !skeleton.flip_order;
   if (!skeleton.flip_order) element("flip").checked = false;
 }
 
-function offerModels(models) {
-  element("models").hidden = models.length < 2;
-  element("model-choice").replaceChildren(...models.map((entry, place) => {
-    const label = document.createElement("label"), input = document.createElement("input");
-    const text = document.createElement("span");
-    Object.assign(input, { type: "radio", name: "model", value: entry.name, checked: place === 0 });
-    text.textContent = entry.name;
-    label.append(input, text);
-    input.addEventListener("change", async () => {
-      try {
-        await useModel(entry);
-        await startAnew();
-        if (!state.source) tell(`${entry.name} is ready.`);
-      } catch (error) {
-        tellFault(error);
-      }
-    });
-    return label;
-  }));
+function runtimeText() {
+  const { threads, simd } = state.runtime;
+  const wasm = `WebAssembly, ${threads === 1 ? "1 thread" : `${threads} threads`}, ${simd}`;
+  return state.about.accelerator === "webgpu"
+    ? `LiteRT on the graphics processor by WebGPU; the detector in ${wasm}.`
+    : `LiteRT in ${wasm}.`;
+}
+
+async function choose(entry) {
+  try {
+    await useModel(entry);
+    remember(entry);
+    await startAnew();
+    if (!state.source) tell(`${entry.name} is ready.`);
+  } catch (error) {
+    tellFault(error);
+  }
 }
 
 async function start() {
   const answer = await fetch("site.json");
   if (!answer.ok) throw new Error("site.json is missing beside this page: export it again");
   state.site = await answer.json();
-  const asked = Number(new URLSearchParams(location.search).get("threads"));
-  const wanted = asked || Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
+  const asked = new URLSearchParams(location.search), accelerator = asked.get("accelerator");
+  const wanted = Number(asked.get("threads")) || Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
   const { runtime, detector, models, min_score: minScore } = state.site;
-  const { threads, simd } = await state.engine.start({ runtime, detector, wanted });
-  element("runtime").textContent =
-    `LiteRT in WebAssembly, ${threads === 1 ? "1 thread" : `${threads} threads`}, ${simd}.`;
+  state.runtime = await state.engine.start({ runtime, detector, wanted, accelerator });
   element("threshold").value = minScore;
   element("shown").textContent = minScore.toFixed(2);
-  offerModels(models);
-  await useModel(models[0]);
+  element("models").hidden = models.length < 2;
+  await useModel(offerModels(element("model-choice"), models, choose));
   element("choose").disabled = element("camera").disabled = false;
   document.body.dataset.ready = "";
   tell("Open a picture or film, or start the camera.");

@@ -4,18 +4,18 @@
 // It answers {id, kind, …} by {id, result} or {id, error}, one after the other.
 "use strict";
 
-const modules = Promise.all(
-  ["detection", "estimator", "flatbuffer", "geometry", "modelfile", "tracking"].map((name) => import(`./${name}.js`)),
-).then((loaded) => Object.assign({}, ...loaded));
+const MODULES = ["detection", "estimator", "flatbuffer", "geometry", "modelfile", "network", "tracking"];
+const modules = Promise.all(MODULES.map((name) => import(`./${name}.js`)))
+  .then((loaded) => Object.assign({}, ...loaded));
 
 let litert = null; // the runtime's module
-let threads = 1;
+let threads = 1, accelerator = null; // null: the faster one
 let detectorUrl = null, detector = null, detectorSeconds = 0;
 let estimator = null, network = null, networkUrl = null;
 let tracker = null, follower = null;
 
 /** Starts the WebAssembly that the browser can run: threaded, relaxed SIMD, or plain. */
-async function start({ runtime, wanted, detector: url }) {
+async function start({ runtime, wanted, accelerator: asked, detector: url }) {
   const folder = new URL(runtime, self.location), wasm = new URL("wasm/", folder).href;
   litert = await import(new URL("index.js", folder).href);
   const relaxed = await litert.supportsFeature("relaxedSimd");
@@ -30,7 +30,7 @@ async function start({ runtime, wanted, detector: url }) {
     printErr: (line) => { if (!/^(INFO|WARNING|VERBOSE)/.test(line)) console.error(line); },
   };
   await litert.loadLiteRt(wasm, { threads: threads > 1 });
-  detectorUrl = url;
+  [detectorUrl, accelerator] = [url, asked];
   return { threads, simd: relaxed ? "relaxed SIMD" : "no relaxed SIMD" };
 }
 
@@ -40,26 +40,9 @@ async function bytesOf(url) {
   return new Uint8Array(await answer.arrayBuffer());
 }
 
-async function compiled(bytes) {
-  return litert.loadAndCompile(bytes, { accelerator: "wasm", cpuOptions: { numThreads: threads } });
-}
-
-/** Runs one signature from bytes to float32. */
-async function run(model, bytes, shape, signature = Object.keys(model.signatures)[0]) {
-  const input = new litert.Tensor(bytes, shape);
-  try {
-    const [output] = await model.run(signature, [input]);
-    const values = output.toTypedArray().slice();
-    output.delete();
-    return values;
-  } finally {
-    input.delete();
-  }
-}
-
 /** Loads a model of people's joints in the place of the one before. */
 async function model({ url }) {
-  const { describe, Estimator, fixShapes } = await modules;
+  const { describe, Estimator, fixShapes, Network } = await modules;
   if (url !== networkUrl) {
     const bytes = await bytesOf(url);
     let about;
@@ -68,24 +51,23 @@ async function model({ url }) {
     } catch (error) {
       throw new Error(`${url}: ${error.message}`);
     }
+    const { batch, size } = about, shape = [batch, size, size, 3];
+    const made = await Network.of(litert, fixShapes(bytes), shape, threads, accelerator);
     network?.delete();
-    network = await compiled(fixShapes(bytes));
-    networkUrl = url;
-    const { batch, size } = about;
-    const heatmaps = (crops) => run(network, crops, [batch, size, size, 3]);
-    estimator = { about, poses: new Estimator(about, heatmaps) };
+    [network, networkUrl] = [made, url];
+    estimator = { about, poses: new Estimator(about, (crops) => network.heatmaps(crops)) };
   }
-  return estimator.about;
+  return { ...estimator.about, accelerator: network.accelerator };
 }
 
 /** Everybody's boxes; looked for with some room around if nobody is found at once. */
 async function detected(picture, side) {
-  const { boxesOf, detectorInput, ROOM, SMALL_SIDE } = await modules;
-  detector ??= await compiled(await bytesOf(detectorUrl));
+  const { boxesOf, compile, detectorInput, ROOM, run, SMALL_SIDE } = await modules;
+  detector ??= await compile(litert, await bytesOf(detectorUrl), threads);
   const began = performance.now();
   const look = async (size, room) => {
     const input = detectorInput(picture, size, room);
-    const output = await run(detector, input.data, [1, size, size, 3], `side_${size}`);
+    const output = await run(litert, detector, input.data, [1, size, size, 3], `side_${size}`);
     return boxesOf(output, input, picture);
   };
   const found = await look(side, 0);
