@@ -1,7 +1,7 @@
 """docs/ON_DEVICE.md: its code and formulas are the library's arithmetic.
 
-The Python runs as it stands there, the C++ is compiled with a stand-in for the interpreter, and
-Kotlin and Swift must hold the formulas of the C++.
+The Python runs as it stands there, C++ and Kotlin are compiled with stand-ins for LiteRT where
+there is a compiler, and Kotlin and Swift must hold the formulas of the C++.
 """
 
 from __future__ import annotations
@@ -335,3 +335,108 @@ def test_cpps_pose_crops_runs_and_decodes(library: ctypes.CDLL, python: dict, pi
     call(library.crop_door, picture, 1200, 900, *place, image)
     heatmaps = image.reshape(-1)[: M * M * J].reshape(M, M, J) / np.float32(255)
     np.testing.assert_allclose(joints, python["decode"](heatmaps, *place), atol=1e-3)
+
+
+# Kotlin.
+
+KOTLIN_STAND_INS = {
+    "Context.kt": """
+package android.content
+import android.content.res.AssetManager
+class Context { val assets = AssetManager() }
+""",
+    "AssetManager.kt": """
+package android.content.res
+class AssetManager
+""",
+    "LiteRT.kt": """
+package com.google.ai.edge.litert
+import android.content.res.AssetManager
+enum class Accelerator { CPU, GPU }
+class TensorBuffer {
+    var bytes = ByteArray(0)
+    fun writeInt8(data: ByteArray) { bytes = data }
+    fun readFloat() = FloatArray(56 * 56 * 16) { (bytes[it].toInt() and 255) / 255f }
+}
+class CompiledModel private constructor() {
+    class Options(vararg accelerators: Accelerator)
+    fun createInputBuffers(signatureIndex: Int = 0) = listOf(TensorBuffer())
+    fun createOutputBuffers(signatureIndex: Int = 0) = listOf(TensorBuffer())
+    fun run(inputs: List<TensorBuffer>, outputs: List<TensorBuffer>, signatureIndex: Int = 0) {
+        outputs[0].bytes = inputs[0].bytes
+    }
+    companion object {
+        fun create(assets: AssetManager, name: String, options: Options) = CompiledModel()
+    }
+}
+""",
+    "Main.kt": """
+import java.io.*
+fun main(args: Array<String>) {
+    val given = DataInputStream(BufferedInputStream(FileInputStream(args[0])))
+    val out = DataOutputStream(BufferedOutputStream(FileOutputStream(args[1])))
+    val (width, height) = List(2) { given.readInt() }
+    val picture = Picture(IntArray(width * height) { given.readInt() }, width, height)
+    val model = PoseModel(android.content.Context())
+    fun write(joints: List<FloatArray>) = joints.forEach { for (value in it) out.writeFloat(value) }
+    repeat(given.readInt()) {
+        val (cx, cy, side) = List(3) { given.readFloat() }
+        out.write(crop(picture, cx, cy, side))
+        write(model.pose(picture, cx, cy, side))
+    }
+    val (cx, cy, side) = List(3) { given.readFloat() }
+    repeat(given.readInt()) {
+        val heatmaps = FloatArray(M * M * J) { given.readFloat() }
+        write(List(J) { j -> decode(heatmaps, j, cx, cy, side) })
+    }
+    out.close()
+}
+""",
+}
+"""Android's and LiteRT's names, with a network as that of the C++, and a program that writes what
+the document's functions give: of each box the crop and the joints, of each heatmap the joints."""
+
+
+@pytest.mark.slow
+def test_kotlins_crops_and_joints_are_the_librarys(
+    tmp_path: Path, python: dict, picture: np.ndarray, heatmaps: np.ndarray
+):
+    compiler, java = shutil.which("kotlinc"), shutil.which("java")
+    if compiler is None or java is None:
+        pytest.skip("there is no kotlinc or no java to compile and run the Kotlin with")
+    (code,) = blocks("kotlin")
+    for name, text in {**KOTLIN_STAND_INS, "Pose.kt": code}.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(
+        [compiler, *sorted(tmp_path.glob("*.kt")), "-include-runtime", "-d", tmp_path / "pose.jar"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    red, green, blue = picture.astype(np.int32).transpose(2, 0, 1)
+    places = np.array([where(box) for box in BOXES], ">f4")
+    (tmp_path / "given").write_bytes(
+        np.array([1200, 900], ">i4").tobytes()
+        + (-1 << 24 | red << 16 | green << 8 | blue).astype(">i4").tobytes()
+        + np.array([len(BOXES)], ">i4").tobytes()
+        + places.tobytes()
+        + places[1].tobytes()
+        + np.array([len(heatmaps)], ">i4").tobytes()
+        + heatmaps.astype(">f4").tobytes()
+    )
+    run = [java, "-jar", tmp_path / "pose.jar", tmp_path / "given", tmp_path / "found"]
+    subprocess.run(run, check=True)
+    found = (tmp_path / "found").read_bytes()
+    length = S * S * 3 + J * 3 * 4
+    for box, start in zip(BOXES, range(0, len(BOXES) * length, length), strict=True):
+        image = np.frombuffer(found, np.uint8, S * S * 3, start).reshape(S, S, 3)
+        difference = abs(image.astype(int) - python["crop"](picture, *where(box)))
+        assert difference.max() <= 1
+        assert difference.mean() < 0.01
+        joints = np.frombuffer(found, ">f4", J * 3, start + S * S * 3).reshape(J, 3)
+        maps = image.reshape(-1)[: M * M * J].reshape(M, M, J) / np.float32(255)
+        np.testing.assert_allclose(joints, python["decode"](maps, *where(box)), atol=1e-3)
+    last = np.frombuffer(found, ">f4", offset=len(BOXES) * length).reshape(len(heatmaps), J, 3)
+    remaining = iter(last)
+    check_joints(lambda one, box: next(remaining), heatmaps)
