@@ -30,8 +30,9 @@ from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.media.inputs import Inputs
 from hourglass.training.cluster import train_on_cluster
 
-PEOPLE, BATCH, EPOCHS = 256, 16, 4
-"""Of the training; its first epoch, in which everything is compiled, does not count."""
+PEOPLE, BATCH, EPOCHS = 512, 128, 4
+"""Of the training; its first epoch, in which everything is compiled, does not count. The batch is
+large: at every step the workers wait for each other at each BatchNorm."""
 
 NETWORK = NetworkConfig(stacks=1, channels=64, depth=4, input_size=128)
 

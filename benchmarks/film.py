@@ -29,7 +29,7 @@ from hourglass.console import PATH, command, quiet_stderr
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
 from hourglass.inference.detection import PeopleDetector
-from hourglass.inference.estimator import SHIPPED, PoseEstimator
+from hourglass.inference.estimator import SHIPPED_LITERT, PoseEstimator
 from hourglass.inference.films import AGAIN
 from hourglass.inference.locating import locator
 from hourglass.inference.look import Look
@@ -81,7 +81,7 @@ class Taken:
 
 
 def measure(
-    *, frames: int, rounds: int, model: Path = SHIPPED, mediapipe: Path | None = None
+    *, frames: int, rounds: int, model: Path = SHIPPED_LITERT, mediapipe: Path | None = None
 ) -> list[Row]:
     """Rows for each size of film and number of people, and of memory.
 
@@ -264,7 +264,7 @@ def memory_row(folder: Path, estimator: PoseEstimator) -> Row:
 @click.command()
 @click.option("--frames", type=click.IntRange(10), default=100, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--model", type=PATH, default=SHIPPED, help="Model file. [default: the shipped one]")
+@click.option("--model", type=PATH, default=SHIPPED_LITERT, help="Model file. [default: the shipped one]")
 @click.option(
     "--mediapipe", type=PATH, help="Python whose environment has mediapipe 0.10.21 or older."
 )
