@@ -264,7 +264,9 @@ def memory_row(folder: Path, estimator: PoseEstimator) -> Row:
 @click.command()
 @click.option("--frames", type=click.IntRange(10), default=100, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--model", type=PATH, default=SHIPPED_LITERT, help="Model file. [default: the shipped one]")
+@click.option(
+    "--model", type=PATH, default=SHIPPED_LITERT, help="Model file. [default: the shipped one]"
+)
 @click.option(
     "--mediapipe", type=PATH, help="Python whose environment has mediapipe 0.10.21 or older."
 )
