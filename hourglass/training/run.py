@@ -34,6 +34,7 @@ from hourglass.scoring.pck import Measure, measure_of
 from hourglass.training.callbacks.averaging import AverageWeights
 from hourglass.training.callbacks.board import Board
 from hourglass.training.callbacks.checkpoint import Checkpoint
+from hourglass.training.callbacks.garbage import CollectGarbage
 from hourglass.training.callbacks.history import read_history
 from hourglass.training.callbacks.learning_rate import LearningRate
 from hourglass.training.callbacks.names import HISTORY, LAST, score_name
@@ -266,6 +267,7 @@ class Session:
                 measure=measure,
             ),
             *self._hooks.callbacks,
+            CollectGarbage(),
         ]
         return [one for one in callbacks if leads or not isinstance(one, LEADERS)]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gc
 import io
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ from hourglass.training.callbacks import checkpoint as checkpoint_room
 from hourglass.training.callbacks import throughput
 from hourglass.training.callbacks.averaging import AverageWeights
 from hourglass.training.callbacks.checkpoint import Checkpoint
+from hourglass.training.callbacks.garbage import CollectGarbage
 from hourglass.training.callbacks.history import read_history, write_history
 from hourglass.training.callbacks.learning_rate import LearningRate
 from hourglass.training.callbacks.names import (
@@ -474,3 +477,23 @@ def test_progress_names_the_skeletons_own_score(messages: list[str]):
 )
 def test_a_scores_name_says_what_it_is(measure: Measure, name: str, strict: str):
     assert (score_name(measure), score_name(measure, measure.strict)) == (name, strict)
+
+
+# Memory.
+
+
+def test_an_epochs_end_leaves_no_garbage():
+    class Circle:
+        def __init__(self) -> None:
+            self.itself = self
+
+    circle = Circle()
+    there = weakref.ref(circle)
+    gc.disable()
+    try:
+        del circle
+        assert there() is not None
+        CollectGarbage().on_epoch_end(0)
+    finally:
+        gc.enable()
+    assert there() is None
