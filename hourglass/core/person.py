@@ -1,4 +1,7 @@
-"""One annotated person: what every reader of labels makes, and every record holds."""
+"""One annotated person: what every reader of labels makes, and every record holds.
+
+And where people are of whom no joint is labelled.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,6 @@ class Person:
         area: The person's own area, px², as annotated; None where nobody did.
         source: Whose labels they are, where a data set mixes several; "" where it does not say.
         weights: (J,) float32, how much each labelled joint counts in training; None: 1 each.
-        crowd: The box holds a crowd, whose people are not labelled one by one.
     """
 
     filename: str
@@ -42,7 +44,6 @@ class Person:
     area: float | None = None
     source: str = ""
     weights: np.ndarray | None = None
-    crowd: bool = False
 
     @property
     def labelled(self) -> np.ndarray:
@@ -54,3 +55,21 @@ class Person:
         """(J,) float32, `weights` where a joint is labelled, 0 elsewhere."""
         weights = np.float32(1) if self.weights is None else self.weights
         return np.where(self.labelled, weights, np.float32(0)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class IgnoredArea:
+    """Where whoever is found counts neither as right nor as wrong, by COCO's protocol.
+
+    Attributes:
+        filename: The picture's name below the pictures' folder.
+        box: (x, y, width, height) px, as annotated.
+        area: Of the segment, px², as annotated; None where nobody did.
+        crowd: Any number of people may be found in it; else it is one person's, who has no
+            labelled joint.
+    """
+
+    filename: str
+    box: Box
+    area: float | None
+    crowd: bool

@@ -29,7 +29,6 @@ class People:
             person.
         area: (N,) float32 px²: as annotated, NaN where nobody did.
         source: N names of label sources, "" where the data set does not say.
-        crowd: (N,) bool, boxes around a crowd.
     """
 
     points: np.ndarray
@@ -41,7 +40,6 @@ class People:
     box: np.ndarray
     area: np.ndarray
     source: tuple[str, ...]
-    crowd: np.ndarray
 
     def __len__(self) -> int:
         return len(self.scale)
@@ -78,7 +76,6 @@ def gather(people: list[Person], skeleton: Skeleton) -> People:
         box=np.array([person.box or _square(person) for person in people], np.float32),
         area=np.array([person.area or np.nan for person in people], np.float32),
         source=tuple(person.source for person in people),
-        crowd=np.array([person.crowd for person in people], bool),
     )
 
 

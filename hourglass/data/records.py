@@ -41,7 +41,7 @@ FEATURES = (
 
 PARTS, OBJECT = "image/object/parts/", "image/object/"
 
-ADDED = (PARTS + "weight", OBJECT + "box", OBJECT + "area", OBJECT + "source", OBJECT + "crowd")
+ADDED = (PARTS + "weight", OBJECT + "box", OBJECT + "area", OBJECT + "source")
 """What the second schema holds besides. A record without these has weights of 1, and no box, area
 or source."""
 
@@ -84,7 +84,6 @@ def to_example(person: Person, *, encoded: bytes, height: int, width: int) -> by
         _float_feature(struct.pack("<4f", *box)),
         _float_feature(struct.pack("<f", UNKNOWN if person.area is None else person.area)),
         _bytes_feature(person.source.encode()),
-        _int_feature([int(person.crowd)]),
     )
     entries = [
         _field(1, key + _field(2, value)) for key, value in zip(_keys(), values, strict=True)
@@ -206,7 +205,6 @@ def _added(values: dict[str, memoryview], joints: int) -> dict[str, Any]:
         "area": None if np.isnan(area[0]) else float(area[0]),
         "source": bytes(values[OBJECT + "source"]).decode(),
         "weights": None if (weights == 1).all() else weights,
-        "crowd": bool(_numbers(values, OBJECT + "crowd", 1)[0]),
     }
 
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from hourglass.core.copies import local_copies
 from hourglass.core.errors import InputError
+from hourglass.core.person import IgnoredArea
 from hourglass.core.skeleton import MPII, Skeleton
 from hourglass.core.storage import Url, is_url, place
 from hourglass.data.records import Record, masked_checksum, read_example
@@ -187,6 +188,33 @@ def find_reaches(paths: list[str]) -> dict[str, float]:
             raise InputError(f"{manifest}: 'reach' is {reach!r}, it must be a number above 0")
         reaches[folder] = float(reach)
     return reaches
+
+
+def find_ignored(paths: list[str]) -> list[IgnoredArea]:
+    """The areas of shards' pictures in which nobody counts, as their manifests say.
+
+    Args:
+        paths: Shards, as `find_shards` gives them.
+
+    Raises:
+        ValueError: If a manifest cannot be read.
+    """
+    return [
+        area for folder in _folders(paths) for area in _manifests_ignored(Path(folder) / MANIFEST)
+    ]
+
+
+def _manifests_ignored(manifest: Path) -> Iterator[IgnoredArea]:
+    try:
+        for name, entries in _read_manifest(manifest).get("ignored", {}).items():
+            for entry in entries:
+                x, y, width, height = map(float, entry["box"])
+                area = None if entry["area"] is None else float(entry["area"])
+                yield IgnoredArea(name, (x, y, width, height), area, bool(entry["crowd"]))
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{manifest}: 'ignored' is not a list of areas ({error!r})") from error
 
 
 def _manifests_skeleton(manifest: Path) -> Skeleton:

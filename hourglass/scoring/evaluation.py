@@ -17,6 +17,7 @@ from hourglass.core.pose import Pose
 from hourglass.core.progress import Progress
 from hourglass.core.storage import Place
 from hourglass.data.people import People, load_people
+from hourglass.data.shards import find_ignored, find_shards
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.modelfiles.runtimes import Runtime, load_runtime
 from hourglass.scoring.diagnosis import relative_distances
@@ -155,7 +156,8 @@ def evaluate(
     else:
         keypoints = _at_labels(data, people, estimators)
         found = {kind: _as_found(one, people) for kind, one in keypoints.items()}
-    labels, sigmas = labels_of(people), people.skeleton.oks_sigmas
+    labels = labels_of(people, find_ignored(find_shards(data)))
+    sigmas = people.skeleton.oks_sigmas
     return Evaluation(
         model=str(model),
         data=data,
@@ -205,7 +207,7 @@ def _at_labels(
 def _as_found(keypoints: Keypoints, people: People) -> Found:
     """Each labelled person as somebody found, scored by the mean of the keypoints' scores."""
     names, scores = picture_names(people), keypoints.scores.mean(axis=1)
-    labelled = np.flatnonzero(people.labelled.any(axis=1) & ~people.crowd)
+    labelled = np.flatnonzero(people.labelled.any(axis=1))
     return Found(
         [names[person] for person in labelled], keypoints.points[labelled], scores[labelled]
     )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hourglass.core.errors import InputError
+from hourglass.core.person import IgnoredArea
 
 if TYPE_CHECKING:
     from hourglass.data.people import People
@@ -261,20 +262,30 @@ def _by_picture(pictures: Sequence[str]) -> dict[str, list[int]]:
     return places
 
 
-def labels_of(people: People) -> Labels:
+def labels_of(people: People, ignored: Iterable[IgnoredArea] = ()) -> Labels:
     """The labels of shards, as COCO's protocol needs them.
 
-    A person whose label has no area gets `BODY_SHARE` of the box.
+    A person or an area whose label has no area gets `BODY_SHARE` of the box.
+
+    Args:
+        people: Who is there.
+        ignored: Areas of the same pictures in which nobody counts; they come last.
     """
-    boxes = np.asarray(people.box, np.float64)
+    areas, joints = list(ignored), people.points.shape[1]
+    boxes = np.concatenate(
+        [people.box, np.array([one.box for one in areas]).reshape(-1, 4)], dtype=np.float64
+    )
+    annotated = np.concatenate(
+        [np.where(has_area(people), people.area, np.nan), [one.area or np.nan for one in areas]]
+    )
     shares = BODY_SHARE * boxes[:, 2] * boxes[:, 3]
     return Labels(
-        pictures=picture_names(people),
-        points=people.points,
-        labelled=people.labelled,
-        areas=np.where(has_area(people), people.area, shares),
+        pictures=[*picture_names(people), *(_picture_name("", one.filename) for one in areas)],
+        points=np.concatenate([people.points, np.zeros((len(areas), joints, 2))]),
+        labelled=np.concatenate([people.labelled, np.zeros((len(areas), joints), bool)]),
+        areas=np.where(np.isnan(annotated), shares, annotated),
         boxes=boxes,
-        crowd=people.crowd,
+        crowd=np.array([False] * len(people.points) + [one.crowd for one in areas], bool),
     )
 
 
@@ -290,4 +301,8 @@ def are_measured(people: People) -> bool:
 
 def picture_names(people: People) -> list[str]:
     """A name for each person's picture: two sources may have pictures of one name."""
-    return [f"{source}/{name}" for source, name in zip(people.source, people.filename, strict=True)]
+    return list(map(_picture_name, people.source, people.filename))
+
+
+def _picture_name(source: str, filename: str) -> str:
+    return f"{source}/{filename}"

@@ -57,7 +57,6 @@ def expected_example(person: Person, encoded: bytes, height: int, width: int) ->
         "image/object/box": floats(person.box),
         "image/object/area": floats([person.area]),
         "image/object/source": text(person.source.encode()),
-        "image/object/crowd": integers([int(person.crowd)]),
     }
     return tf.train.Example(features=tf.train.Features(feature=features))
 
@@ -71,7 +70,6 @@ def annotated(person: Person) -> Person:
         area=512.5,
         source="teachers",
         weights=np.linspace(0, 1, 16, dtype=np.float32),
-        crowd=True,
     )
 
 
@@ -88,7 +86,7 @@ def test_an_example_is_what_tensorflow_would_make(make_person: MakePerson, lengt
 def test_the_schemas_features(make_person: MakePerson):
     written = to_example(make_person(), encoded=b"", height=1, width=1)
     assert set(tf.train.Example.FromString(written).features.feature) == {*FEATURES, *ADDED}
-    assert (len(FEATURES), len(ADDED)) == (11, 5)
+    assert (len(FEATURES), len(ADDED)) == (11, 4)
 
 
 def test_all_that_is_annotated_comes_back(make_person: MakePerson):
@@ -102,13 +100,7 @@ def test_all_that_is_annotated_comes_back(make_person: MakePerson):
 
 def test_what_nobody_annotated_comes_back_as_nothing(make_person: MakePerson):
     read = read_example(to_example(make_person(), encoded=b"", height=1, width=1)).person
-    assert (read.box, read.area, read.source, read.weights, read.crowd) == (
-        None,
-        None,
-        "",
-        None,
-        False,
-    )
+    assert (read.box, read.area, read.source, read.weights) == (None, None, "", None)
 
 
 def test_records_of_the_first_schema_are_read(make_person: MakePerson):

@@ -22,6 +22,7 @@ from hourglass.data.shards import (
     MANIFEST,
     count_people,
     find_damage,
+    find_ignored,
     find_reaches,
     find_shards,
     find_skeleton,
@@ -416,3 +417,10 @@ def test_a_manifest_that_says_no_reach_is_named(shard: Path, text: str, told: st
     (shard.parent / MANIFEST).write_text(text)
     with pytest.raises(InputError, match=f"{MANIFEST}: {told}"):
         find_reaches([str(shard)])
+
+
+@pytest.mark.parametrize("text", ['{"ignored": [1]}', '{"ignored": {"a.jpg": [{"box": [1, 2]}]}}'])
+def test_a_manifest_that_says_no_areas_is_named(shard: Path, text: str):
+    (shard.parent / MANIFEST).write_text(text)
+    with pytest.raises(InputError, match=f"{MANIFEST}: 'ignored' is not a list of areas"):
+        find_ignored([str(shard)])

@@ -14,6 +14,7 @@ import pytest
 from pycocotools import coco
 from pycocotools.cocoeval import COCOeval
 
+from hourglass.core.person import IgnoredArea
 from hourglass.core.skeleton import COCO, MPII
 from hourglass.scoring.oks import (
     BODY_SHARE,
@@ -253,7 +254,6 @@ def shard_people(**changes: Any) -> Any:
         "area": np.array([77, np.nan, np.nan], np.float32),
         "source": ("one", "one", "two"),
         "filename": ("a.jpg", "a.jpg", "a.jpg"),
-        "crowd": np.array([False, True, False]),
         "skeleton": MPII,
     }
     return SimpleNamespace(**{**fields, **changes})
@@ -262,7 +262,20 @@ def shard_people(**changes: Any) -> Any:
 def test_areas_are_the_labels_or_a_share_of_the_box():
     labels = labels_of(shard_people())
     np.testing.assert_allclose(labels.areas, [77, BODY_SHARE * 1200, BODY_SHARE * 100**2])
-    np.testing.assert_array_equal(labels.crowd, [False, True, False])
+    assert not labels.crowd.any()
+
+
+def test_areas_in_which_nobody_counts_come_after_the_people():
+    areas = [
+        IgnoredArea("b.jpg", (1, 2, 30, 40), 9.5, True),
+        IgnoredArea("b.jpg", (0, 0, 10, 10), None, False),
+    ]
+    labels = labels_of(shard_people(), areas)
+    assert labels.pictures[2:] == ["two/a.jpg", "/b.jpg", "/b.jpg"]
+    np.testing.assert_array_equal(labels.crowd, [False, False, False, True, False])
+    np.testing.assert_allclose(labels.areas[3:], [9.5, BODY_SHARE * 100])
+    np.testing.assert_allclose(labels.boxes[3], [1, 2, 30, 40])
+    assert not labels.labelled[3:].any()
 
 
 def test_labels_are_measured_where_one_has_an_area_or_a_box():

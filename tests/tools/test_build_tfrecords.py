@@ -356,7 +356,6 @@ KINDS = {
     "image/object/box": ("float_list", 4),
     "image/object/area": ("float_list", 1),
     "image/object/source": ("bytes_list", 1),
-    "image/object/crowd": ("int64_list", 1),
 }
 
 

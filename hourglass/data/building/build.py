@@ -35,6 +35,7 @@ from hourglass.data.building.manifest import (
     MANIFEST,
     Manifest,
     Shard,
+    ignored_of,
     is_whole,
     read_manifest,
     write_manifest,
@@ -159,6 +160,7 @@ def build(
             bad_pictures=_known_bad(images, signatures, last),
             shards={},
             reach=None if store == "whole" else REACH,
+            ignored=ignored_of(labels.ignored, people["validation"]),
         )
         _require_people(people, manifest.bad_pictures)
         manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))
@@ -245,7 +247,7 @@ def _source_hash(
     digest = hashlib.sha256(f"schema {SCHEMA_VERSION}{kept} {skeleton.to_dict()}".encode())
     for person in people:
         about = (person.filename, signatures[person.filename], person.box, person.area)
-        digest.update(f"{about} {person.source} {person.crowd}\n".encode())
+        digest.update(f"{about} {person.source}\n".encode())
         digest.update(person.points.tobytes() + person.visibility.tobytes())
         digest.update(person.center.tobytes() + np.float64(person.scale).tobytes())
         if person.weights is not None:

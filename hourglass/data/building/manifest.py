@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from loguru import logger
 
 from hourglass.core.files import publish, write_aside
+from hourglass.core.person import IgnoredArea, Person
 from hourglass.core.storage import Place, Url
 from hourglass.data.records import SCHEMA_VERSION
 from hourglass.data.shards import MANIFEST
@@ -54,6 +56,8 @@ class Manifest:
             (`regions.REACH`); None: all of it.
         bad_pictures: Reason for each picture that cannot be used.
         shards: Finished shards by name.
+        ignored: By picture, the areas of validation pictures in which nobody counts:
+            `IgnoredArea`'s fields but for the name.
     """
 
     schema_version: int
@@ -64,6 +68,20 @@ class Manifest:
     bad_pictures: dict[str, str]
     shards: dict[str, Shard]
     reach: float | None = None
+    ignored: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def ignored_of(
+    areas: Iterable[IgnoredArea], people: Iterable[Person]
+) -> dict[str, list[dict[str, Any]]]:
+    """A manifest's `ignored`: the areas of those pictures that these people are in."""
+    pictures = {person.filename for person in people}
+    ignored: dict[str, list[dict[str, Any]]] = {}
+    for one in areas:
+        if one.filename in pictures:
+            entry = {"box": list(one.box), "area": one.area, "crowd": one.crowd}
+            ignored.setdefault(one.filename, []).append(entry)
+    return ignored
 
 
 def read_manifest(output: Place) -> Manifest | None:

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.errors import InputError
-from hourglass.core.person import HIDDEN, NOT_LABELLED, UNLABELLED_POINT, VISIBLE, Person
+from hourglass.core.person import (
+    HIDDEN,
+    NOT_LABELLED,
+    UNLABELLED_POINT,
+    VISIBLE,
+    IgnoredArea,
+    Person,
+)
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import Skeleton
 from hourglass.data.readers.label_set import (
@@ -51,7 +58,8 @@ def read(path: Path, *, category: str | None = None, skeleton: Skeleton | None =
             same, else one by one.
 
     Returns:
-        One part, `WHOLE`, in the file's order.
+        One part, `WHOLE`, in the file's order. Crowds and people without labelled keypoints are
+        ignored areas.
 
     Raises:
         ValueError: If the file is not as it must be; names the file, the annotation's index, the
@@ -79,6 +87,7 @@ def read(path: Path, *, category: str | None = None, skeleton: Skeleton | None =
         people={WHOLE: people},
         notes=reading.notes(),
         sizes={name: size for name, size in sizes.items() if name in used},
+        ignored=reading.ignored,
     )
 
 
@@ -189,6 +198,7 @@ class _Reading:
         self, path: str, names: dict[Any, str], categories: set[Any], order: np.ndarray
     ) -> None:
         self._path, self._names, self._categories, self._order = path, names, categories, order
+        self.ignored: list[IgnoredArea] = []
         self._odd: Counter[str] = Counter()
         self._first: dict[str, int] = {}
 
@@ -201,10 +211,12 @@ class _Reading:
         if not _is_id(category) or category not in self._categories:
             return self._left_out(index, "are of other categories")
         if entry.get("iscrowd"):
+            self._ignore(entry, crowd=True)
             return self._left_out(index, "are crowds ('iscrowd')")
         points, visibility = self._keypoints(entry.get("keypoints"), where)
         labelled = visibility > 0
         if not labelled.any():
+            self._ignore(entry, crowd=False)
             return self._left_out(index, "have no labelled keypoint")
         image = entry.get("image_id")
         if not _is_id(image) or image not in self._names:
@@ -212,14 +224,16 @@ class _Reading:
         box = self._box(index, entry.get("bbox"), points[labelled])
         if box is None and not has_extent(points[labelled]):
             return self._left_out(index, "have neither a box nor two keypoints that span one")
-        area = _number(entry.get("area"), largest=LARGEST**2)
         return make_person(
-            self._names[image],
-            points,
-            visibility,
-            box=box,
-            area=area if area and area > 0 else None,
+            self._names[image], points, visibility, box=box, area=_area(entry.get("area"))
         )
+
+    def _ignore(self, entry: dict[str, Any], *, crowd: bool) -> None:
+        """Takes note of an area, if the entry says which one."""
+        image, box = entry.get("image_id"), _box_of(entry.get("bbox"))
+        if box and _is_id(image) and image in self._names:
+            area = _area(entry.get("area"))
+            self.ignored.append(IgnoredArea(self._names[image], box, area, crowd))
 
     def _left_out(self, index: int, reason: str) -> Person | None:
         """Nobody, and a note."""
@@ -270,11 +284,11 @@ class _Reading:
         if not isinstance(value, list) or len(value) != 4:
             self._count(index, "have no 'bbox' of x, y, width, height: that of the keypoints")
             return None
-        numbers = [number for one in value if (number := _number(one)) is not None]
-        if len(numbers) < 4 or min(numbers[2:]) <= 0:
+        box = _box_of(value)
+        if box is None:
             self._count(index, "have a 'bbox' without extent: that of the keypoints")
             return None
-        x, y, width, height = numbers
+        x, y, width, height = box
         low = np.array([x, y]) - SLACK * max(width, height)
         high = np.array([x + width, y + height]) + SLACK * max(width, height)
         inside = ((points >= low) & (points <= high)).all(axis=1)
@@ -285,7 +299,24 @@ class _Reading:
                 "width, height): that of the keypoints",
             )
             return None
-        return x, y, width, height
+        return box
+
+
+def _box_of(value: Any) -> Box | None:
+    """x, y, width and height, the last two above 0; else None."""
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    numbers = [number for one in value if (number := _number(one)) is not None]
+    if len(numbers) < 4 or min(numbers[2:]) <= 0:
+        return None
+    x, y, width, height = numbers
+    return x, y, width, height
+
+
+def _area(value: Any) -> float | None:
+    """px², above 0; else None."""
+    area = _number(value, largest=LARGEST**2)
+    return area if area and area > 0 else None
 
 
 def _number(value: Any, largest: float = LARGEST) -> float | None:

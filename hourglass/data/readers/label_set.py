@@ -15,7 +15,7 @@ import numpy as np
 
 from hourglass.core.errors import InputError
 from hourglass.core.geometry import box_to_crop
-from hourglass.core.person import NOT_LABELLED, UNLABELLED_POINT, Person
+from hourglass.core.person import NOT_LABELLED, UNLABELLED_POINT, IgnoredArea, Person
 from hourglass.core.pose import Box
 from hourglass.core.skeleton import SKELETONS, Skeleton
 from hourglass.media.pictures import save_picture
@@ -43,6 +43,7 @@ class Labels:
         images: Folder of the pictures, where the labels' file tells it.
         frames: Pictures that are only in a film or in the labels' file: how to get each,
             (H, W, 3) uint8 RGB.
+        ignored: Areas of all splits' pictures in which nobody counts.
     """
 
     skeleton: Skeleton
@@ -51,6 +52,7 @@ class Labels:
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     images: Path | None = None
     frames: dict[str, Callable[[], np.ndarray]] = field(default_factory=dict)
+    ignored: list[IgnoredArea] = field(default_factory=list)
 
 
 def split_by_picture(labels: Labels, *, share: float, seed: int) -> Labels:
@@ -103,6 +105,7 @@ def joined(parts: dict[str, Labels]) -> Labels:
         sizes={name: size for part in parts.values() for name, size in part.sizes.items()},
         images=first.images,
         frames={name: frame for part in parts.values() for name, frame in part.frames.items()},
+        ignored=[area for part in parts.values() for area in part.ignored],
     )
 
 

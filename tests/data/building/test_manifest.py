@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hourglass.core.person import IgnoredArea, Person
 from hourglass.core.skeleton import MPII
 from hourglass.data.building.manifest import (
     MANIFEST,
     Manifest,
     Shard,
+    ignored_of,
     is_whole,
     read_manifest,
     write_manifest,
 )
 from hourglass.data.records import SCHEMA_VERSION
+from hourglass.data.shards import find_ignored
 
 DATA = b"records"
 SHARD = Shard(
@@ -26,6 +31,8 @@ SHARD = Shard(
     checksum="a94e7bcfcbed3c846d491d4f47c948e53a23908d480248b3ffe9e126e83ea865",
     source="abc",
 )
+AREA = IgnoredArea("a.jpg", (1.5, 2.0, 30.0, 40.0), None, True)
+SOMEBODY = Person("a.jpg", np.zeros((1, 2)), np.zeros(1, np.uint8), np.zeros(2), 1.0)
 WRITTEN = Manifest(
     schema_version=SCHEMA_VERSION,
     source="def",
@@ -34,6 +41,7 @@ WRITTEN = Manifest(
     people={"train": 4, "validation": 1},
     bad_pictures={"é.jpg": "é.jpg: picture is empty (0 bytes)"},
     shards={SHARD.name: SHARD},
+    ignored=ignored_of([AREA, dataclasses.replace(AREA, filename="b.jpg")], [SOMEBODY]),
 )
 
 
@@ -41,6 +49,7 @@ WRITTEN = Manifest(
 def test_what_is_written_is_read(tmp_path: Path, for_now: bool):
     write_manifest(tmp_path, WRITTEN, for_now=for_now)
     assert read_manifest(tmp_path) == WRITTEN
+    assert find_ignored([str(tmp_path / SHARD.name)]) == [AREA]
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hourglass.core.person import IgnoredArea
 from hourglass.core.skeleton import COCO, Skeleton
 from hourglass.data.readers import coco
 from hourglass.data.readers.label_set import WHOLE, Labels
@@ -259,6 +260,19 @@ def test_who_cannot_be_used_is_left_out_and_counted(
     labels = read(path, make_content(make_annotation(), annotation, annotation))
     assert len(labels.people[WHOLE]) == 1
     assert labels.notes[-1] == (f"{path}: 2 annotations {note}: left out (first: annotations[1])")
+
+
+def test_crowds_and_people_without_keypoints_are_areas_that_do_not_count(path: Path):
+    crowd = make_annotation(iscrowd=1, bbox=[1, 2, 3, 4.5], area=0)
+    nobody = make_annotation(keypoints=[0] * 9)
+    of_nowhere = make_annotation(iscrowd=1, image_id=99)
+    without_box = without(crowd, "bbox")
+    content = make_content(make_annotation(), crowd, nobody, of_nowhere, without_box)
+    labels = read(path, content)
+    assert labels.ignored == [
+        IgnoredArea("a.jpg", (1, 2, 3, 4.5), None, True),
+        IgnoredArea("a.jpg", (10, 20, 60, 100), 3000.5, False),
+    ]
 
 
 # What is refused
