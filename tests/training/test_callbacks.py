@@ -425,6 +425,20 @@ def test_a_history_comes_back(tmp_path: Path):
     assert read_history(tmp_path / "none.csv", epochs=0) == []
 
 
+def test_epochs_may_have_other_numbers_than_the_first(tmp_path: Path):
+    rows: list[dict[str, float]] = [
+        {"epoch": 1, "loss": 0.5, "only_at_first": 7.0},
+        {"epoch": 2, "loss": 0.25, "added": 3.0},
+    ]
+    write_history(tmp_path / HISTORY, rows)
+    assert (tmp_path / HISTORY).read_text().splitlines() == [
+        "epoch,loss,only_at_first,added",
+        "1,0.5,7.0,",
+        "2,0.25,,3.0",
+    ]
+    assert read_history(tmp_path / HISTORY, epochs=2) == rows
+
+
 def test_a_bad_history_is_told(tmp_path: Path):
     path = tmp_path / HISTORY
     with pytest.raises(ValueError, match=r"history\.csv: not the history of a run"):
@@ -432,8 +446,8 @@ def test_a_bad_history_is_told(tmp_path: Path):
     path.write_text("epoch,loss\n1,0.5\n")
     with pytest.raises(ValueError, match="holds 1 epochs, the checkpoint has 3"):
         read_history(path, epochs=3)
-    for text in ("epoch,loss\n1,many\n", "epoch,loss\n1\n", "epoch,loss\n1,2,3\n"):
-        path.write_text(text)
+    for row in (",1", "1,many", "1", "1,2,3"):
+        path.write_text(f"epoch,loss\n{row}\n")
         with pytest.raises(ValueError, match="not the history of a run"):
             read_history(path, epochs=1)
 

@@ -11,9 +11,14 @@ from hourglass.training.callbacks.names import Logs
 
 
 def write_history(path: Path, rows: list[Logs]) -> None:
-    """All epochs as CSV, replaced as a whole."""
+    """All epochs as CSV, replaced as a whole.
+
+    The columns are those of all rows: a run may go on with numbers that it did not begin with, such
+    as those of a callback. An epoch without a number has an empty cell.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=columns)
         writer.writeheader()
         writer.writerows(rows)
 
@@ -29,7 +34,11 @@ def read_history(path: Path, *, epochs: int) -> list[Logs]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows: list[Logs] = [
-                {key: int(value) if key == "epoch" else float(value) for key, value in row.items()}
+                {
+                    key: int(value) if key == "epoch" else float(value)
+                    for key, value in row.items()
+                    if value != "" or key == "epoch"
+                }
                 for row in csv.DictReader(file)
             ]
     except (OSError, ValueError, TypeError) as error:
