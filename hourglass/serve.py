@@ -21,7 +21,7 @@ from hourglass.exporting.browser import browser_models, default_models
 from hourglass.inference.estimator import PoseEstimator, default_predictor
 from hourglass.lifting.estimator import Lifter
 from hourglass.lifting.passes import lift_text
-from hourglass.web.limits import HostGuard
+from hourglass.web.limits import HostGuard, allowed_host
 from hourglass.web.litert_js import find_runtime
 from hourglass.web.live import SOCKETS
 from hourglass.web.server import make_app
@@ -70,6 +70,14 @@ def _write_site(models: list[Path], folder: Path, runtime: Path | None) -> Path:
     show_default=True,
     help="Address to listen on; others than this machine's own let anyone in.",
 )
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="Another name that browsers call this server by, such as a proxy's; may be given several "
+    "times. Requests that name it otherwise are refused (403).",
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
 @click.option(
     "--browser",
@@ -84,6 +92,7 @@ def main(
     models: tuple[Place, ...],
     flip_test: bool,
     host: str,
+    allowed: tuple[str, ...],
     port: int,
     browser: bool,
     runtime: Path | None,
@@ -95,6 +104,7 @@ def main(
     if len(models) > 1 and not browser:
         raise InputError(f"several --model are for --browser only, got {len(models)} without it")
     uvicorn = _uvicorn()
+    names = [allowed_host(name) for name in allowed]
     _require_free(host, port)
     path = models[0] if models else default_predictor()
     with quiet_stderr():
@@ -110,7 +120,8 @@ def main(
         click.echo(f"http://{address}:{port} shows poses by {path}; Ctrl-C ends it")
         if browser:
             click.echo(f"http://{address}:{port}{PLACE}/ runs the model in the visitor's browser")
-        uvicorn.run(HostGuard(app, host), host=host, port=port, log_level="warning", **SOCKETS)
+        guarded = HostGuard(app, host, names)
+        uvicorn.run(guarded, host=host, port=port, log_level="warning", **SOCKETS)
 
 
 if __name__ == "__main__":

@@ -286,7 +286,26 @@ def test_it_answers_for_no_other_name(started: list[dict[str, Any]], png: bytes)
     assert TestClient(app, "http://localhost:8000").post("/pose", content=png).status_code == 200
     answer = TestClient(app, "http://evil.example:8000").post("/pose", content=png)
     assert answer.status_code == 403
-    assert "does not answer for host 'evil.example:8000'" in answer.json()["error"]
+    told = "this server does not answer for host 'evil.example:8000'; if that is its own name, "
+    assert answer.json()["error"] == f"{told}start it with --allow-host evil.example"
+    answer = TestClient(app).get("/", headers={"Host": "a;b"})
+    assert answer.json()["error"] == "this server does not answer for host 'a;b'"
+
+
+def test_it_answers_for_names_that_are_allowed(started: list[dict[str, Any]]):
+    from starlette.testclient import TestClient
+
+    words = ["--model", "dots.keras", "--port", str(free_port())]
+    names = ["--allow-host", "pose.example.org", "--allow-host", "box.lan"]
+    CliRunner().invoke(main, [*words, *names], catch_exceptions=False)
+    (app,) = (call["app"] for call in started)
+    for address, status in [
+        ("https://pose.example.org", 200),
+        ("http://box.lan:8000", 200),
+        ("http://localhost", 200),
+        ("http://evil.example", 403),
+    ]:
+        assert TestClient(app, address).get("/skeleton").status_code == status
 
 
 def test_a_port_that_is_taken_is_told(started: list[dict[str, Any]], error_of: Callable[..., str]):

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from hourglass.core.errors import InputError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -27,6 +31,9 @@ NOT_ALLOWED = 1008
 
 LOCALHOST = "localhost"
 
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+"""A host's, as browsers send it."""
+
 
 class HostGuard:
     """Answers only requests that name this server by an address of its own.
@@ -39,37 +46,70 @@ class HostGuard:
         bound: The address or name that the server listens to. It is answered for, as are localhost
             and loopback addresses; where it stands for all of the machine's addresses (0.0.0.0,
             ::), so are the machine's name and any address.
+        allowed: More names that are answered for, as `allowed_host` gives them.
     """
 
-    def __init__(self, app: ASGIApp, bound: str) -> None:
-        self._app, self._bound = app, bound
+    def __init__(self, app: ASGIApp, bound: str, allowed: Iterable[str] = ()) -> None:
+        self._app, self._bound, self._allowed = app, bound, frozenset(allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             hosts = [value for name, value in scope["headers"] if name == b"host"]
             named = hosts[0].decode("latin-1") if len(hosts) == 1 else ""
-            if not answers_for(named, self._bound):
-                told = f"this server does not answer for host {named!r} (see serve --host)"
-                await _refuse(scope, receive, send, WRONG_HOST, told)
+            if not answers_for(named, self._bound, self._allowed):
+                await _refuse(scope, receive, send, WRONG_HOST, _told(named))
                 return
         await self._app(scope, receive, send)
 
 
-def answers_for(named: str, bound: str) -> bool:
+def allowed_host(given: str) -> str:
+    """A name, or an address, that a server is to answer for, as it is compared with.
+
+    Raises:
+        InputError: If it is more or less than that.
+    """
+    name = given.strip("[]").lower().removesuffix(".")
+    if not (_is_address(name) or _NAME.fullmatch(name)):
+        raise InputError(
+            f"--allow-host {given}: must be a name or an address alone, without scheme, port and "
+            "path, such as pose.example.org"
+        )
+    return name
+
+
+def _told(named: str) -> str:
+    """Why a `Host` is refused and, where it is one, how it would not be."""
+    told = f"this server does not answer for host {named!r}"
+    host = _without_port(named).lower()
+    if _is_address(host) or _NAME.fullmatch(host):
+        told += f"; if that is its own name, start it with --allow-host {host}"
+    return told
+
+
+def answers_for(named: str, bound: str, allowed: Iterable[str] = ()) -> bool:
     """Whether a request's `Host`, such as `localhost:8000` or `[::1]:8000`, is a server's own.
 
     Args:
         named: The header's value.
         bound: As `HostGuard`'s.
+        allowed: Likewise.
     """
     host, everywhere = _without_port(named).lower(), _is_unspecified(bound)
-    if host in (LOCALHOST, bound.lower()):
+    if host in (LOCALHOST, bound.lower(), *allowed):
         return True
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return everywhere and bool(host) and host == socket.gethostname().lower()
     return address.is_loopback or everywhere
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host  # and what follows it, in which anything may stand
 
 
 def _is_unspecified(host: str) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hourglass.web.limits import HostGuard, UploadGate, answers_for
+from hourglass.core.errors import InputError
+from hourglass.web.limits import HostGuard, UploadGate, allowed_host, answers_for
 
 pytest.importorskip("starlette")
 
@@ -52,6 +53,21 @@ def test_its_own_names_are_answered(named: str, bound: str):
 )
 def test_other_names_are_not(named: str, bound: str):
     assert not answers_for(named, bound)
+
+
+def test_names_that_are_allowed_are_answered_too():
+    allowed = [allowed_host(name) for name in ("Pose.example.org.", "other", "[2001:DB8::1]")]
+    for named in ("pose.example.org", "POSE.example.org:8443", "other:80", "[2001:db8::1]:80"):
+        assert answers_for(named, "127.0.0.1", allowed)
+        assert not answers_for(named, "127.0.0.1")
+    for named in ("x.pose.example.org", "example.org", "org", ""):
+        assert not answers_for(named, "127.0.0.1", allowed)
+
+
+@pytest.mark.parametrize("given", ["", ".", "a:80", "https://a", "a/b", "*.a", "a..b", "a b"])
+def test_what_is_no_name_cannot_be_allowed(given: str):
+    with pytest.raises(InputError, match=r"--allow-host .*: must be a name or an address alone"):
+        allowed_host(given)
 
 
 async def answering(scope: Any, receive: Any, send: Any) -> None:
