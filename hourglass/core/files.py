@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hourglass.core.errors import InputError
-from hourglass.core.storage import Place, Url
+from hourglass.core.storage import Place, StorageError, Url
 
 TEMPORARY = ".partial"
 """How names end under which files are written aside."""
@@ -93,17 +93,46 @@ def replacing(path: Place) -> Iterator[Path]:
     If the body fails, `path` stays as it was.
 
     Raises:
-        ValueError: If it cannot be written, such as to a full disk; names `path`.
+        ValueError: If it cannot be written, as `write_error` says it.
     """
     temporary = aside(path)
     try:
         yield temporary
         publish(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise write_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # of a folder that is gone, which has been told
             temporary.unlink(missing_ok=True)
+
+
+def write_error(path: Place, error: OSError) -> InputError:
+    """What to tell of an error while a file, or a folder, is written: the system's own words.
+
+    An error that names a file which has nothing to do with it, such as one that is read meanwhile,
+    is told of that file.
+    """
+    # Libraries put words of their own, of several lines, where the system's should be.
+    said = None if isinstance(error, StorageError) or not error.errno else os.strerror(error.errno)
+    reason = said or error.strerror or error
+    has_name = isinstance(error.filename, str | bytes | os.PathLike)
+    if has_name and not _is_about(named := os.fsdecode(error.filename), path):
+        return InputError(f"{named}: {reason}")
+    return InputError(f"{path}: cannot be written ({reason})")
+
+
+def _is_about(named: str, path: Place) -> bool:
+    """Whether a name is a file's own, of the folders around it, what is in it, or `aside` of it."""
+    if isinstance(path, Url):
+        here = Path(tempfile.gettempdir())
+        return named in (str(path), str(here)) or (
+            Path(named).parent == here and named.endswith(f"_{path.name}")
+        )
+    own, named = os.path.abspath(path), os.path.abspath(named)
+    if Path(named) in (Path(own), *Path(own).parents) or named.startswith(f"{own}{os.sep}"):
+        return True
+    beside, name = os.path.split(named)
+    return beside == os.path.dirname(own) and name.startswith((".", f"{path.name}."))
 
 
 def keeps_its_place(path: Place) -> bool:
@@ -126,7 +155,7 @@ def write_file(path: Place, text: str) -> None:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
 
 
 def read_text(path: Place) -> str:

@@ -15,6 +15,7 @@ from typing import TextIO
 from loguru import logger
 
 from hourglass.core.errors import InputError
+from hourglass.core.files import write_error
 from hourglass.core.storage import Place, Url
 
 NAME = ".lock"
@@ -54,7 +55,7 @@ def alone_in(folder: Place, *, doing: str) -> Iterator[None]:
         told = "" if file else _text_of(path)
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+            raise write_error(path, error) from error
         logger.warning(f"{folder}: no locks on its file system; let nobody else work in it")
         yield
         return
@@ -109,7 +110,7 @@ def _sign(path: Path, file: TextIO) -> None:
         file.write(_own_name())
         file.flush()
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
 
 
 def _close(path: Path, file: TextIO) -> None:

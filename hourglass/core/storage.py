@@ -50,18 +50,18 @@ class StorageError(OSError):
     """What went wrong with a URL, in one line.
 
     Attributes:
+        filename: The URL.
         strerror: Why, without the URL, as of any `OSError`.
     """
 
     def __init__(self, url: str, reason: str, *, number: int = errno.EIO) -> None:
-        super().__init__(number, reason)
-        self._url = url
+        super().__init__(number, reason, url)
 
     def __str__(self) -> str:
-        return f"{self._url}: {self.strerror}"
+        return f"{self.filename}: {self.strerror}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StorageError, (self._url, self.strerror)
+        return StorageError, (self.filename, self.strerror)
 
 
 class MissingError(StorageError):
@@ -71,7 +71,7 @@ class MissingError(StorageError):
         super().__init__(url, reason, number=errno.ENOENT)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return MissingError, (self._url, self.strerror)
+        return MissingError, (self.filename, self.strerror)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 from hourglass.core.boxes import Boxes
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
-from hourglass.core.files import publish
+from hourglass.core.files import publish, write_error
 from hourglass.core.pose import Box
 from hourglass.core.storage import Place, place
 from hourglass.inference.estimator import PoseEstimator
@@ -234,7 +234,7 @@ def write_part(rows: Sequence[Mapping[str, Any]], path: Path, kind: str) -> None
                     pyarrow.parquet.write_table(table, file)
             publish(temporary, path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
 
 
 def inputs_of(path: Path) -> list[str]:

@@ -438,8 +438,5 @@ def save_picture(picture: np.ndarray, path: Place) -> None:
     Raises:
         ValueError: If it cannot be written.
     """
-    try:
-        with replacing(path) as temporary:
-            Image.fromarray(picture).save(temporary, quality=JPEG_QUALITY)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, quality=JPEG_QUALITY)

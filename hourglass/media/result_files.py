@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from hourglass.core.errors import InputError
-from hourglass.core.files import aside, keeps_its_place, publish
+from hourglass.core.files import aside, keeps_its_place, publish, write_error
 from hourglass.core.skeleton import Skeleton
 from hourglass.core.storage import Place
 from hourglass.media.inputs import Source
@@ -208,7 +207,7 @@ class GrowingFile:
         try:
             yield
         except OSError as error:
-            raise InputError(f"{self._path}: cannot be written ({error.strerror})") from error
+            raise write_error(self._path, error) from error
 
 
 class ListFile(GrowingFile):

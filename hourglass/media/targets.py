@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hourglass.core.errors import InputError
+from hourglass.core.files import write_error
 from hourglass.core.storage import Place, Url
 from hourglass.media.film_writer import KINDS
 from hourglass.media.inputs import FILM_SUFFIXES, Inputs, Source
@@ -34,7 +35,7 @@ def make_folder(output: Place) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+        raise write_error(output, error) from error
 
 
 def make_folders(files: Iterable[Place | None]) -> None:

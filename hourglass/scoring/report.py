@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN
-from hourglass.core.errors import InputError
-from hourglass.core.files import write_file
+from hourglass.core.files import write_error, write_file
 from hourglass.core.storage import Place
 from hourglass.media.panels import crop_panels
 from hourglass.scoring.diagnosis import KINDS, NOT_LABELLED, kinds_of_error
@@ -107,7 +106,7 @@ def write_report(evaluation: Evaluation, folder: Place) -> Place:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+        raise write_error(folder, error) from error
     write_file(target, page)
     return target
 

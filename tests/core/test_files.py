@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -13,7 +14,8 @@ import pytest
 
 from hourglass.core import files
 from hourglass.core.errors import InputError
-from hourglass.core.files import aside, read_text, replacing, write_file
+from hourglass.core.files import aside, read_text, replacing, write_error, write_file
+from hourglass.core.storage import StorageError
 
 WRITE_AND_WAIT = """
 import sys
@@ -122,6 +124,53 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path):
     path = tmp_path / "none" / "a.json"
     with pytest.raises(InputError, match=rf"^{path}: cannot be written \(No such file"):
         write_file(path, "{}")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM])
+def test_the_system_says_why_a_file_cannot_be_written(tmp_path: Path, number: int):
+    path = tmp_path / "a.json"
+    raised = OSError(number, "a library's words\nof two lines")  # as HDF5's are
+    with pytest.raises(InputError) as caught, replacing(path):
+        raise raised
+    assert str(caught.value) == f"{path}: cannot be written ({os.strerror(number)})"
+
+
+def test_a_folder_is_no_file_that_can_be_written(tmp_path: Path):
+    with pytest.raises(InputError, match=rf"^{tmp_path}: cannot be written \(Is a directory\)$"):
+        write_file(tmp_path, "{}")
+
+
+def test_words_without_a_number_are_kept(tmp_path: Path):
+    with (
+        pytest.raises(InputError, match=r"a\.json: cannot be written \(encoder error -2\)$"),
+        replacing(tmp_path / "a.json"),
+    ):
+        raise OSError("encoder error -2")
+
+
+def test_another_file_that_cannot_be_read_is_named_in_its_place(tmp_path: Path):
+    path, other = tmp_path / "a.json", tmp_path / "missing" / "labels.json"
+    with pytest.raises(InputError) as caught, replacing(path):
+        other.read_text()
+    assert str(caught.value) == f"{other}: No such file or directory"
+    with pytest.raises(InputError) as caught, replacing(path):
+        raise StorageError("s3://bucket/a.jpg", "no connection")
+    assert str(caught.value) == "s3://bucket/a.jpg: no connection"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "out", "out/a.json", "out/.1-0-0.a.json", "out/a.json.7.x"])
+def test_a_files_own_names_and_folders_are_no_other_file(tmp_path: Path, name: str):
+    path, named = tmp_path / "out" / "a.json", tmp_path / name
+    told = write_error(path, PermissionError(errno.EACCES, "no", str(named)))
+    assert str(told) == f"{path}: cannot be written (Permission denied)"
+
+
+@pytest.mark.parametrize("name", ["ou", "out/b.json", "out/a", "in/a.json"])
+def test_names_that_are_alike_are_other_files(tmp_path: Path, name: str):
+    path, named = tmp_path / "out" / "a.json", tmp_path / name
+    told = write_error(path, PermissionError(errno.EACCES, "no", str(named)))
+    assert str(told) == f"{named}: Permission denied"
 
 
 def test_texts_are_read_with_and_without_a_mark(tmp_path: Path):

@@ -24,7 +24,7 @@ from loguru import logger
 from hourglass.core import cluster
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
-from hourglass.core.files import TEMPORARY, publish, write_aside
+from hourglass.core.files import TEMPORARY, publish, write_aside, write_error
 from hourglass.core.locking import alone_in
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
@@ -211,7 +211,7 @@ def _make_writable(output: Place) -> None:
         publish(write_aside(probe, []), probe)
         probe.unlink(missing_ok=True)  # another build may have
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+        raise write_error(output, error) from error
 
 
 def _picture_signatures(images: Place, people: dict[str, list[Person]]) -> dict[str, str]:
@@ -404,5 +404,5 @@ def _publish(output: Place, outcome: Outcome) -> str:
         try:
             publish(outcome.path, output / outcome.shard.name)
         except OSError as error:
-            return f"{output / outcome.shard.name}: cannot be written ({error.strerror})"
+            return str(write_error(output / outcome.shard.name, error))
     return outcome.failure

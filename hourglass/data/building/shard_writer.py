@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.errors import InputError
-from hourglass.core.files import publish, write_aside
+from hourglass.core.files import publish, write_aside, write_error
 from hourglass.core.person import Person
 from hourglass.core.storage import Place, Url
 from hourglass.data.building.manifest import Shard
@@ -132,7 +132,7 @@ def write_shard(output: Place, images: Place, plan: Plan, skip_bad: bool) -> Out
             publish(path, target)
             path = None
     except OSError as error:
-        return Outcome(failure=f"{target}: cannot be written ({error.strerror})")
+        return Outcome(failure=str(write_error(target, error)))
     except _IncompleteError:
         return Outcome(bad_pictures=bad)
     shard = Shard(plan.name, people, size, digest.hexdigest(), plan.source)

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.errors import InputError
-from hourglass.core.files import write_file
+from hourglass.core.files import write_error, write_file
 from hourglass.core.geometry import REFERENCE_HEIGHT
 from hourglass.core.skeleton import MPII
 from hourglass.data.readers.matlab import DamagedError, load
@@ -394,5 +394,5 @@ def write_json(path: Path, entries: Sequence[dict[str, Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise write_error(path, error) from error
     write_file(path, json.dumps(entries, allow_nan=False))

@@ -20,7 +20,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from hourglass.core.errors import InputError
+from hourglass.core.files import write_error
 from hourglass.core.geometry import apply_affine, crop_matrix
 from hourglass.data.people import People
 from hourglass.media.panels import draw_rows
@@ -86,9 +86,7 @@ class Board(keras.callbacks.Callback):
             self._writer.add_event(Event(wall_time=time.time(), step=epoch + 1, summary=summary))
             self._writer.flush()
         except OSError as error:
-            raise InputError(
-                f"{self._folder}: cannot be written ({error.strerror or error})"
-            ) from error
+            raise write_error(self._folder, error) from error
 
     def close(self) -> None:
         """Ends the writing, also of a training that failed."""
@@ -101,7 +99,7 @@ def _writer(folder: Path) -> EventFileWriter:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+        raise write_error(folder, error) from error
     return EventFileWriter(str(folder))
 
 
