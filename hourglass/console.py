@@ -160,12 +160,16 @@ class Stopped(click.ClickException):
 
 
 @contextlib.contextmanager
-def going_on(how: str) -> Iterator[None]:
-    """Says how to go on where Ctrl-C or SIGTERM ends the body."""
+def going_on(how: str | Callable[[], str]) -> Iterator[None]:
+    """Says how to go on where Ctrl-C or SIGTERM ends the body.
+
+    Args:
+        how: The words, or what finds them when it has ended.
+    """
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Stopped(how) from error
+        raise Stopped(how if isinstance(how, str) else how()) from error
 
 
 @contextlib.contextmanager

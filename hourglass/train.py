@@ -13,6 +13,7 @@ from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.training import cluster
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config, chosen_data, given_choices
+from hourglass.training.outcome import how_to_go_on
 
 
 @click.command()
@@ -31,11 +32,7 @@ from hourglass.training.choices import DEFAULT_PRESET, chosen_config, chosen_dat
 @click.option("--resume", is_flag=True, help="Go on with the run, with its own choices.")
 @click.option("--new-data", is_flag=True, help="With --resume: data other than the run's will do.")
 @click.option(
-    "--models",
-    type=PLACE,
-    default=Path("models"),
-    show_default=True,
-    help="Folder of all runs.",
+    "--models", type=PLACE, default=Path("models"), show_default=True, help="Folder of all runs."
 )
 @click.option(
     "--logs",
@@ -125,7 +122,7 @@ def main(
         return
     where: Any = {"folder": folder, "board": board, "resume": resume}
     where |= {"new_data": new_data, "weights": weights, "teacher": teacher}
-    with going_on(f"finished epochs are kept in {folder}; the same command with --resume goes on"):
+    with going_on(lambda: how_to_go_on(folder)):
         if ray_address or workers or gpus_per_worker:
             where |= {"workers": workers, "gpus_per_worker": gpus_per_worker or 0}
             done = cluster.train_on_cluster(config, data, address=ray_address, **where)

@@ -285,7 +285,7 @@ def test_a_command_that_is_asked_to_stop_says_how_to_go_on(number: signal.Signal
     @click.command()
     @command
     def door() -> None:
-        with going_on("once more"), replacing(tmp_path / "a.txt") as temporary:
+        with going_on(lambda: "once more"), replacing(tmp_path / "a.txt") as temporary:
             temporary.write_text("half")
             signal.raise_signal(number)
             time.sleep(60)

@@ -717,6 +717,37 @@ def test_a_run_learns_from_a_teacher_and_needs_it_again(
         train(change(stored, epochs=2), shards, folder=folder, resume=True)
 
 
+def test_a_model_file_that_is_missing_is_named_before_the_shards(tmp_path: Path):
+    for option in ("weights", "teacher"):
+        with pytest.raises(InputError, match=r"gone\.keras: no such model file$"):
+            train(
+                NANO,
+                tmp_path / "no_shards",
+                folder=tmp_path / "run",
+                **{option: tmp_path / "gone.keras"},
+            )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_stopped_says_what_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hourglass.training.run.train", stop)
+    folder = tmp_path / "micro"
+    words = ["--run", "micro", "--models", str(tmp_path)]
+    again = CliRunner().invoke(main, words)
+    assert (again.exit_code, again.output) == (
+        130,
+        f"Stopped: nothing of the run is in {folder} yet; the same command starts it again\n",
+    )
+    folder.mkdir()
+    (folder / "config.json").touch()
+    assert CliRunner().invoke(main, words).output == (
+        f"Stopped: finished epochs are kept in {folder}; the same command with --resume goes on\n"
+    )
+
+
 def test_the_layers_are_told_without_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["--preset", "tiny", "--summary"])

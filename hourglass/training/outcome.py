@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
+from hourglass.core.config import FILE
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.modelfiles.metadata import TrainingState
@@ -33,6 +35,14 @@ class Run:
 def goes_on(folder: Place) -> bool:
     """Whether there is a run in its folder already."""
     return any((folder / name).exists() for name in RUN_FILES)
+
+
+def how_to_go_on(folder: Place) -> str:
+    """What to say of a run that was stopped: `--resume` needs what is written at its start."""
+    with contextlib.suppress(OSError):  # of a URL that does not answer now
+        if not (folder / FILE).exists():
+            return f"nothing of the run is in {folder} yet; the same command starts it again"
+    return f"finished epochs are kept in {folder}; the same command with --resume goes on"
 
 
 def require_free(folder: Place, *, resume: bool) -> None:

@@ -358,9 +358,11 @@ def train(
             the other, and may not move pixels, since labels stay.
 
     Raises:
-        ValueError: If the data are unusable, the run exists, or the loss becomes infinite or NaN.
+        ValueError: If a model file is missing, the data are unusable, the run exists, or the loss
+            becomes infinite or NaN.
     """
     began = time.monotonic()
+    _require_model_files(weights, teacher)
     folder = place(folder)
     board = place(board) if board else folder / "logs"
     config = _with_teacher(config, teacher)
@@ -385,6 +387,13 @@ def train(
             require_free(folder, resume=resume)
             state = session.fit(folders.run, folders.board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)
+
+
+def _require_model_files(*given: str | Place | None) -> None:
+    """Names a file that is missing before shards are looked for and read."""
+    for one in given:
+        if one and not place(one).is_file():
+            raise InputError(f"{one}: no such model file")
 
 
 def _with_teacher(config: Config, teacher: str | Place | None) -> Config:

@@ -32,7 +32,9 @@ from hourglass.training.devices import on_this_process
 class Checkpoint(keras.callbacks.Callback):
     """Writes `config.json`, `history.csv`, `best.keras` and, last of all, `last.keras`.
 
-    Resuming trusts `last.keras`: what the other files hold beyond it is dropped.
+    Resuming trusts `last.keras`: what the other files hold beyond it is dropped. `best.keras` is of
+    the highest validation score and, of several epochs with the same one, of the first, as Keras's
+    own `ModelCheckpoint` keeps it: an epoch that is no better replaces nothing.
 
     Args:
         folder: The run's folder.
