@@ -42,6 +42,7 @@ WINGS = {
             "errors",
             "storage",
             "files",
+            "leases",
             "locking",
             "cluster",
             "processor",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import platform
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -16,38 +14,37 @@ from loguru import logger
 
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_error
+from hourglass.core.leases import NAME, alone_at, own_name
 from hourglass.core.storage import Place, Url
-
-NAME = ".lock"
 
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What the system says of a file system that knows no locks, as some network ones."""
-
-LONGEST_COMMAND = 160
-"""Characters of the command that are told."""
 
 FAR_BYTE = 2**30
 """Which byte Windows locks: nobody can read the bytes that are locked, so not those of the text."""
 
 
 @contextlib.contextmanager
-def alone_in(folder: Place, *, doing: str) -> Iterator[None]:
+def alone_in(folder: Place, *, doing: str) -> Iterator[Callable[[], None]]:
     """Runs the body while no other process, and no other thread, is in the same folder.
 
-    Nobody is kept away from a URL: there are no locks.
-
     The system takes a lock back when its process ends, whatever ends it: what a killed process left
-    behind holds nobody up.
+    behind holds nobody up. At a URL there are no locks, and `leases.alone_at` takes their place.
 
     Args:
         folder: Where; it is there.
         doing: What is done there, such as `a training`, for the message.
 
+    Yields:
+        What raises a `ValueError` if another is in it all the same, which can be at a URL alone.
+
     Raises:
         ValueError: If somebody is in it, who is named, or nothing can be written there.
+        OSError: If nothing can be written at the URL.
     """
     if isinstance(folder, Url):
-        yield
+        with alone_at(folder, doing=doing) as require_alone:
+            yield require_alone
         return
     path = folder / NAME
     try:
@@ -57,7 +54,7 @@ def alone_in(folder: Place, *, doing: str) -> Iterator[None]:
         if error.errno not in WITHOUT_LOCKS:
             raise write_error(path, error) from error
         logger.warning(f"{folder}: no locks on its file system; let nobody else work in it")
-        yield
+        yield _stays_alone
         return
     if file is None:
         raise InputError(
@@ -66,9 +63,13 @@ def alone_in(folder: Place, *, doing: str) -> Iterator[None]:
         )
     try:
         _sign(path, file)
-        yield
+        yield _stays_alone
     finally:
         _close(path, file)
+
+
+def _stays_alone() -> None:
+    """Nothing can happen to a lock."""
 
 
 def _opened(path: Path) -> TextIO | None:
@@ -107,7 +108,7 @@ def _sign(path: Path, file: TextIO) -> None:
         if left := file.read().strip():
             logger.info(f"{path.parent}: taking over from {left}, which did not end by itself")
         file.truncate(0)
-        file.write(_own_name())
+        file.write(f"{own_name()}\n")
         file.flush()
     except OSError as error:
         raise write_error(path, error) from error
@@ -129,11 +130,3 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def _own_name() -> str:
-    command = " ".join(sys.argv)
-    if len(command) > LONGEST_COMMAND:
-        command = f"{command[:LONGEST_COMMAND]}…"
-    began = time.strftime("%Y-%m-%d %H:%M:%S")
-    return f"process {os.getpid()} on {platform.node()} since {began} ({command})\n"

@@ -196,6 +196,11 @@ class Url:
         with self._told() as files:
             return bytes(files.cat_file(self.key))
 
+    def write_bytes(self, content: bytes) -> None:
+        """Makes the file these bytes, of which there are few."""
+        with self._told() as files:
+            files.pipe_file(self.key, content)
+
     def read_text(self, encoding: str = "utf-8") -> str:
         """The file's text."""
         return self.read_bytes().decode(encoding)

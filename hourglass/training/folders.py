@@ -27,7 +27,8 @@ class RunFolders:
 
     Attributes:
         run, board: The folders to write to.
-        callbacks: What uploads them, if need be.
+        upload: What uploads them, if need be.
+        callbacks: It, if it is needed.
 
     Raises:
         OSError: If a file cannot be fetched; names the URL.
@@ -36,8 +37,8 @@ class RunFolders:
     def __init__(self, run: Place, board: Place, *, resume: bool) -> None:
         self._urls: dict[Path, Url] = {}
         self.run, self.board = self._here(run), self._here(board)
-        self._upload = Upload(self._urls)
-        self.callbacks: list[keras.callbacks.Callback] = [self._upload] if self._urls else []
+        self.upload = Upload(self._urls)
+        self.callbacks: list[keras.callbacks.Callback] = [self.upload] if self._urls else []
         if resume and isinstance(run, Url):
             try:
                 self._fetch(run)
@@ -56,7 +57,7 @@ class RunFolders:
         for name in (LAST, HISTORY):
             if (run / name).exists():
                 (run / name).download(self.run / name)
-                self._upload.note(self.run / name)
+                self.upload.note(self.run / name)
 
     @contextlib.contextmanager
     def uploaded(self) -> Iterator[None]:
@@ -65,7 +66,7 @@ class RunFolders:
             yield
         finally:
             models = [path for folder in self._urls for path in folder.glob(f"*{SUFFIX}")]
-            if all(map(self._upload.is_there, models)):
+            if all(map(self.upload.is_there, models)):
                 self._remove()
             else:
                 kept = sorted({str(around(path)) for path in models})

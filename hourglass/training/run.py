@@ -382,8 +382,10 @@ def train(
         if before:
             session.require_same(before, folder, new_data=new_data)
         make_folder(folder)
-        alone = alone_in(folder, doing="a training")
-        with alone if devices.leads else contextlib.nullcontext():
+        with contextlib.ExitStack() as stack:
+            if devices.leads:
+                alone = stack.enter_context(alone_in(folder, doing="a training"))
+                folders.upload.require_alone = alone
             require_free(folder, resume=resume)
             state = session.fit(folders.run, folders.board, resume=resume)
     return Run(folder, board, state, time.monotonic() - began, session.measure.title)

@@ -130,7 +130,7 @@ def test_a_full_disk_is_told_and_the_folder_given_back(
     def full() -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(locking, "_own_name", full)
+    monkeypatch.setattr(locking, "own_name", full)
     told = rf"^{tmp_path / NAME}: cannot be written \(No space left on device\)$"
     with pytest.raises(InputError, match=told), alone_in(tmp_path, doing="a build"):
         pytest.fail("nobody should come here")

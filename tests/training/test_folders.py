@@ -76,6 +76,20 @@ def test_what_a_failed_run_fetched_is_removed_but_no_model_that_is_here_alone(
     assert len(list((url_cache / "new").iterdir())) == 2  # of this run and its logs
 
 
+def test_nothing_goes_up_where_another_run_has_taken_the_place(memory: Url, uploaded: list[str]):
+    folders = RunFolders(memory / "run", memory / "logs", resume=False)
+    (folders.run / "last.keras").write_text("1")
+
+    def refuse() -> None:
+        raise InputError("taken")
+
+    folders.upload.require_alone = refuse
+    for end in (lambda: folders.upload.on_epoch_end(0), folders.upload.on_train_end):
+        with pytest.raises(InputError, match="taken"):
+            end()
+    assert uploaded == []
+
+
 def test_what_cannot_be_fetched_leaves_nothing(
     memory: Url, url_cache: Path, monkeypatch: pytest.MonkeyPatch
 ):

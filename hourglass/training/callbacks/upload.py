@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -21,12 +21,16 @@ class Upload(keras.callbacks.Callback):
 
     Args:
         folders: Where the files are on this machine, and where they go.
+
+    Attributes:
+        require_alone: Asked before each upload: raises if another run has taken the place.
     """
 
     def __init__(self, folders: Mapping[Path, Url]) -> None:
         super().__init__()
         self._folders = folders
         self._done: dict[Path, tuple[int, int]] = {}
+        self.require_alone: Callable[[], None] = lambda: None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         try:
@@ -50,6 +54,7 @@ class Upload(keras.callbacks.Callback):
         self._done[path] = _version(path)
 
     def _upload(self) -> None:
+        self.require_alone()
         for folder, url in self._folders.items():
             files = sorted(path for path in folder.rglob("*") if path.is_file())
             for path in sorted(files, key=lambda path: path.name == LAST):

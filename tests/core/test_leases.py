@@ -1,0 +1,100 @@
+"""One process at a time at a URL: who comes second is told, and what was left is taken over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from loguru import logger
+
+from hourglass.core import leases
+from hourglass.core.errors import InputError
+from hourglass.core.leases import NAME, alone_at
+from hourglass.core.storage import StorageError, Url
+
+LEFT = b"process 7 on elsewhere\nabc 3\n"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "BEAT", 0.02)
+    monkeypatch.setattr(leases, "PATIENCE", 0.3)
+
+
+def wait_for(look: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_second_one_is_told_of_the_first(elsewhere: Url, monkeypatch: pytest.MonkeyPatch):
+    def sleep(seconds: float) -> None:
+        before = (elsewhere / NAME).read_bytes()
+        wait_for(lambda: (elsewhere / NAME).read_bytes() != before)
+
+    with alone_at(elsewhere, doing="a training") as require_alone:
+        monkeypatch.setattr(leases, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
+        with (
+            pytest.raises(
+                InputError,
+                match=rf"^{elsewhere}: a training is under way there already, by process \d+ on ",
+            ),
+            alone_at(elsewhere, doing="a training"),
+        ):
+            pytest.fail("let in")
+        require_alone()
+        assert (elsewhere / NAME).is_file()
+        monkeypatch.setattr(leases, "time", time)
+    assert not (elsewhere / NAME).exists()
+    with alone_at(elsewhere, doing="a training"):
+        pass
+
+
+def test_what_a_killed_process_left_is_taken_over(memory: Url):
+    (memory / NAME).write_bytes(LEFT)
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(line.record["message"]))
+    try:
+        with alone_at(memory, doing="a build"):
+            assert b"abc" not in (memory / NAME).read_bytes()
+    finally:
+        logger.remove(sink)
+    assert lines == [
+        f"{memory}: waiting 0.3 s to see whether process 7 on elsewhere has ended",
+        f"{memory}: taking over from process 7 on elsewhere, which did not end by itself",
+    ]
+
+
+def test_who_has_lost_the_place_writes_no_more(memory: Url):
+    with alone_at(memory, doing="a training") as require_alone:
+        (memory / NAME).write_bytes(LEFT)
+        with pytest.raises(InputError, match="a training by process 7 on elsewhere has taken the"):
+            require_alone()
+        time.sleep(0.1)
+    assert (memory / NAME).read_bytes() == LEFT
+
+
+def test_a_file_that_somebody_removed_comes_back(memory: Url):
+    with alone_at(memory, doing="a training") as require_alone:
+        (memory / NAME).unlink()
+        wait_for((memory / NAME).exists)
+        require_alone()
+
+
+def test_a_lost_connection_costs_no_place(memory: Url, monkeypatch: pytest.MonkeyPatch):
+    own = Url.read_bytes
+
+    def fail(url: Url) -> bytes:
+        raise StorageError(str(url), "no connection")
+
+    with alone_at(memory, doing="a training") as require_alone:
+        monkeypatch.setattr(Url, "read_bytes", fail)
+        time.sleep(0.1)
+        require_alone()
+        monkeypatch.setattr(Url, "read_bytes", own)
+        before = (memory / NAME).read_bytes()
+        wait_for(lambda: (memory / NAME).read_bytes() != before)
+    assert not (memory / NAME).exists()
