@@ -223,15 +223,10 @@ class _Copies:
             )
 
     def _in_use(self) -> set[str]:
-        """The notes of what running programs use; lists of programs that ended are removed."""
-        from filelock import FileLock, Timeout
-
+        """The notes of what running programs use."""
+        _remove_ended(self.root / _USERS, self.list)
         used: set[str] = set()
         for users in (self.root / _USERS).glob("*.txt"):
-            if users != self.list:
-                with contextlib.suppress(Timeout), FileLock(users.with_suffix(".lock"), timeout=0):
-                    users.unlink(missing_ok=True)
-                    continue
             used.update(users.read_text(encoding="utf-8").splitlines())
         return used
 
@@ -265,9 +260,28 @@ def _user(root: Path, process: int) -> tuple[Path, Any]:
     users.mkdir(parents=True, exist_ok=True)
     path = users / f"{process}_{uuid.uuid4().hex}.txt"
     lock = FileLock(path.with_suffix(".lock"))
-    lock.acquire()
-    path.touch()
+    with _locked(root / _LOCK):
+        _remove_ended(users, path)
+        lock.acquire()
+        path.touch()
     return path, lock
+
+
+def _remove_ended(users: Path, own: Path) -> None:
+    """Removes the lists of programs that ended, and their locks.
+
+    The folder's lock is held meanwhile, as where a program makes its own: a lock that was just made
+    is not taken for one that was left.
+    """
+    from filelock import FileLock, Timeout
+
+    for lock in users.glob("*.lock"):
+        if lock == own.with_suffix(".lock"):
+            continue
+        with contextlib.suppress(Timeout, OSError):  # of one that runs; of another user's file
+            with FileLock(lock, timeout=0):
+                lock.with_suffix(".txt").unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -146,6 +146,29 @@ def test_what_was_not_used_for_longest_makes_room_unless_a_running_program_uses_
     assert not of_other.exists()
 
 
+def test_lists_and_locks_of_programs_that_ended_go_when_another_begins(files: Url, url_cache: Path):
+    def program() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-c", OTHER_PROGRAM, (files / "a").key],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def processes() -> list[str]:
+        return sorted(path.name.partition("_")[0] for path in (url_cache / "users").iterdir())
+
+    with program() as one, program() as other:
+        for started in (one, other):
+            assert started.stdout is not None
+            started.stdout.readline()
+        one.kill()
+        one.wait()
+        local_copy(files / "a")
+        assert processes() == sorted(2 * [str(other.pid), str(os.getpid())])
+        other.communicate()
+
+
 def test_threads_share_one_fetching(files: Url, fetched: list[str]):
     threads = [threading.Thread(target=local_copy, args=[files / "a"]) for _ in range(8)]
     for thread in threads:
