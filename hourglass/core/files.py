@@ -11,6 +11,7 @@ import itertools
 import os
 import platform
 import re
+import shutil
 import tempfile
 import time
 import uuid
@@ -40,9 +41,9 @@ _numbers = itertools.count()
 def aside(path: Place) -> Path:
     """The name under which a file is written until it is whole; it ends like `path`'s own.
 
-    It is hidden, beside `path`, and no other writer's. What writers that were killed left under
-    such names in that folder goes, when the process writes there for the first time. For a URL it
-    is one of this machine's temporary files.
+    It is hidden, beside `path`, and no other writer's. The files and folders that writers which
+    were killed left under such names in that folder go, when the process writes there for the first
+    time. For a URL it is one of this machine's temporary files.
     """
     if isinstance(path, Url):
         return Path(tempfile.gettempdir()) / f"{uuid.uuid4().hex}_{path.name}"
@@ -59,6 +60,9 @@ def _remove_left(folder: str) -> None:
         for entry in entries:
             writer = _LEFT.fullmatch(entry.name)
             if writer and writer["home"] == _home() and _is_dead(int(writer["process"]), entry):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                    continue
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
 
@@ -84,6 +88,24 @@ def _home() -> str:
     except OSError:
         space = ""
     return f"{zlib.crc32(f'{platform.node()} {space}'.encode(errors='replace')):08x}"
+
+
+@contextlib.contextmanager
+def folder_aside(path: Place) -> Iterator[Path]:
+    """An empty folder, `aside`, in which the body makes what becomes `path`; it goes at the end.
+
+    Raises:
+        ValueError: If it cannot be made, as `write_error` says it.
+    """
+    folder = aside(path)
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise write_error(path, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

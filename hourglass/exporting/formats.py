@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
-from hourglass.core.files import upload
+from hourglass.core.files import folder_aside, upload
 from hourglass.core.geometry import from_grid
 from hourglass.core.processor import take_memory_as_needed
 from hourglass.core.storage import Place, Url
@@ -74,9 +74,8 @@ def export_model(model: Path, output: Place, choices: Choices, *, force: bool = 
     network, config = load_model(model)
     metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
     serve = serving_function(network, config, outputs=choices.outputs, batch=choices.batch)
-    beside = None if isinstance(output, Url) else output.parent
-    with tempfile.TemporaryDirectory(dir=beside, prefix=f".{output.name}.") as folder:
-        written = Path(folder) / output.name
+    with folder_aside(output) as folder:
+        written = folder / output.name
         _WRITERS[choices.format](written, serve, to_texts(metadata), choices, config)
         if isinstance(output, Url):
             upload(written, output, last=GRAPH_FILE)
@@ -206,7 +205,7 @@ def _write_onnx(
 def _write_litert(
     path: Path, serve: Any, texts: dict[str, str], choices: Choices, config: Config
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         # Only a SavedModel's signature gives the file names for its input and output.
         _write_saved_model(Path(folder) / "model", serve, {}, choices, config)
         converter = tf.lite.TFLiteConverter.from_saved_model(f"{folder}/model")

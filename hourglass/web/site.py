@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hourglass.core.errors import InputError
+from hourglass.core.files import folder_aside
 from hourglass.inference.detection import LITERT_WEIGHTS
 from hourglass.media.drawing import ID_COLOURS, MIN_SCORE
 from hourglass.modelfiles.runtimes import read_litert_metadata
@@ -55,8 +55,8 @@ def write_site(output: Path, models: Sequence[Path], *, runtime: Path, force: bo
             written.
     """
     require_free(output, force=force)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as temporary:
-        folder = Path(temporary) / output.name
+    with folder_aside(output) as temporary:
+        folder = temporary / output.name
         shutil.copytree(PAGE, folder)
         version = copy_runtime(runtime, folder / "runtime")
         (folder / "models").mkdir()

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hourglass.core import files
 from hourglass.core.errors import InputError
-from hourglass.core.files import aside, read_text, replacing, write_error, write_file
+from hourglass.core.files import (
+    aside,
+    folder_aside,
+    read_text,
+    replacing,
+    write_error,
+    write_file,
+)
 from hourglass.core.storage import StorageError
 
 WRITE_AND_WAIT = """
@@ -35,10 +44,24 @@ def _first_writing() -> None:
     files._remove_left.cache_clear()
 
 
-def killed_writer(path: Path) -> Path:
-    """What a writer of `path` leaves that was killed."""
+MAKE_AND_WAIT = """
+import sys
+from pathlib import Path
+from hourglass.core.files import folder_aside
+
+with folder_aside(Path(sys.argv[1])) as folder:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "half").touch()
+    print(folder.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def writer(path: Path, code: str = WRITE_AND_WAIT) -> Iterator[Path]:
+    """What another process is writing that is to become `path`; it is killed at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITE_AND_WAIT, str(path)],
+        [sys.executable, "-c", code, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -46,8 +69,14 @@ def killed_writer(path: Path) -> Path:
     with process:
         assert process.stdout
         name = process.stdout.readline().strip()
+        yield path.with_name(name)
         process.send_signal(signal.SIGKILL)
-    return path.with_name(name)
+
+
+def killed_writer(path: Path) -> Path:
+    """What a writer of `path` leaves that was killed."""
+    with writer(path) as left:
+        return left
 
 
 def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path):
@@ -99,6 +128,26 @@ def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path):
     assert left.read_text() == "half"
     write_file(tmp_path / "other.json", "{}")
     assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
+
+
+def test_a_folder_that_is_made_aside_goes_at_the_end(tmp_path: Path):
+    with folder_aside(tmp_path / "page") as folder:
+        assert (folder.parent, list(folder.iterdir())) == (tmp_path, [])
+        (folder / "page").mkdir()
+        (folder / "page").replace(tmp_path / "page")
+        (folder / "rest").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+    with pytest.raises(InputError, match="none/page: cannot be written"):
+        folder_aside(tmp_path / "none" / "page").__enter__()
+
+
+def test_a_folder_that_a_killed_writer_left_goes_and_that_of_a_running_one_stays(tmp_path: Path):
+    with writer(tmp_path / "page", MAKE_AND_WAIT) as left:
+        write_file(tmp_path / "one.json", "{}")
+        assert (left / "deep" / "half").exists()
+    files._remove_left.cache_clear()
+    write_file(tmp_path / "two.json", "{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.json", "two.json"]
 
 
 def test_what_lives_or_is_elsewhere_stays(tmp_path: Path):
