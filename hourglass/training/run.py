@@ -274,12 +274,12 @@ class Session:
 
 @contextlib.contextmanager
 def _closing(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
-    """Closes what has a file or a bar open, whatever ends the training."""
+    """Closes the bar, whatever ends the training."""
     try:
         yield
     finally:
         for one in callbacks:
-            if isinstance(one, Board | ShowProgress):
+            if isinstance(one, ShowProgress):
                 one.close()
 
 

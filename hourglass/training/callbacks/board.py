@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import time
 from collections.abc import Iterable
@@ -13,17 +12,18 @@ from typing import Any
 import cv2
 import keras
 import numpy as np
+from loguru import logger
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from hourglass.core.files import write_error
 from hourglass.core.geometry import apply_affine, crop_matrix
 from hourglass.data.people import People
 from hourglass.media.panels import draw_rows
+from hourglass.training.callbacks.events import EventFile
 from hourglass.training.callbacks.names import Logs
 
 PICTURES = 8
@@ -35,6 +35,9 @@ class Board(keras.callbacks.Callback):
     Where several processes train together, all of them predict, and the first one draws the
     first people of its rows.
 
+    An epoch that cannot be written is told of, and missing in the log: the run's models are worth
+    more than it.
+
     Args:
         folder: The run's folder of logs; None where another process writes them.
         model: From pictures to the last stack's heatmaps.
@@ -43,6 +46,9 @@ class Board(keras.callbacks.Callback):
         batch_size: Rows of a batch that this process has.
         input_size: Side of the crops, px.
         processes: How many train together.
+
+    Raises:
+        ValueError: If nothing can be written to the folder.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class Board(keras.callbacks.Callback):
         processes: int = 1,
     ) -> None:
         super().__init__()
-        self._folder, self._writer = folder, _writer(folder) if folder else None
+        self._events = _event_file(folder) if folder else None
         self._heatmaps = model
         # Of several processes the first has the first people in the first batch alone.
         count = min(PICTURES, len(people), batch_size if processes > 1 else PICTURES)
@@ -72,7 +78,7 @@ class Board(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         found = self._heatmaps.predict(self._batches, batch_size=self._batch_size, verbose=0)
-        if self._writer is None:
+        if self._events is None:
             return
         heatmaps = np.asarray(found)[: len(self._crops)]
         panels = draw_rows(
@@ -83,24 +89,17 @@ class Board(keras.callbacks.Callback):
             summary.MergeFrom(scalar_pb(_board_name(name), value))
         summary.MergeFrom(_pictures("labelled | predicted | heatmaps", panels))
         try:
-            self._writer.add_event(Event(wall_time=time.time(), step=epoch + 1, summary=summary))
-            self._writer.flush()
+            self._events.add(Event(wall_time=time.time(), step=epoch + 1, summary=summary))
         except OSError as error:
-            raise write_error(self._folder, error) from error
-
-    def close(self) -> None:
-        """Ends the writing, also of a training that failed."""
-        if self._writer:
-            with contextlib.suppress(OSError):
-                self._writer.close()
+            told = write_error(self._events.path.parent, error)
+            logger.warning(f"{told}; TensorBoard will not show epoch {epoch + 1}")
 
 
-def _writer(folder: Path) -> EventFileWriter:
+def _event_file(folder: Path) -> EventFile:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        return EventFile(folder)
     except OSError as error:
         raise write_error(folder, error) from error
-    return EventFileWriter(str(folder))
 
 
 def _pictures(name: str, pictures: np.ndarray) -> Summary:
