@@ -34,6 +34,7 @@ from hourglass.exporting.operators import describe_operators, read_operators
 from hourglass.exporting.parity import Column, Parity, compare, format_parity
 from hourglass.exporting.quantization import CONVOLUTIONS, FIRST, LAST
 from hourglass.inference.estimator import SHIPPED
+from hourglass.modelfiles.keras_file import load_model, save_model
 from hourglass.modelfiles.metadata import OUTPUTS, Metadata, from_texts, to_texts
 from hourglass.modelfiles.runtimes import KerasRuntime, load_export
 
@@ -180,6 +181,46 @@ def test_a_keypoints_export_decodes_as_this_project_does(
     keypoints = load_export(exported(kind, outputs="keypoints", batch=2)).run(crops)
     np.testing.assert_allclose(keypoints, expected_keypoints, atol=1e-4)
     assert np.ptp(keypoints[..., :2]) > 16
+
+
+@pytest.fixture(scope="module")
+def dark_file(micro_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model, whose heatmaps are decoded by a Gaussian through the smoothed peak."""
+    network, config = load_model(micro_file)
+    path = tmp_path_factory.mktemp("dark") / "micro.keras"
+    save_model(path, network, config.replace("data.refine", "dark"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch", "quantize"),
+    [
+        ("litert", None, None),
+        pytest.param("litert", 2, None, marks=pytest.mark.slow),
+        pytest.param("litert", None, "float16", marks=pytest.mark.slow),
+        pytest.param("onnx", None, None, marks=pytest.mark.slow),
+        pytest.param("saved-model", None, None, marks=pytest.mark.slow),
+    ],
+)
+def test_keypoints_are_decoded_as_the_model_says(
+    kind: str,
+    batch: int | None,
+    quantize: str | None,
+    dark_file: Path,
+    crops: np.ndarray,
+    tmp_path: Path,
+):
+    output = tmp_path / f"a{ENDINGS[kind]}"
+    export_model(dark_file, output, Choices(kind, "keypoints", batch, quantize))
+    found = load_export(output).run(crops)
+    heatmaps = KerasRuntime(dark_file).heatmaps(crops)
+    dark, quarter = (
+        from_grid(decode_heatmaps(heatmaps, refine=refine)[0]) for refine in ("dark", "quarter")
+    )
+    assert np.abs(dark - quarter).max() > 1
+    away = np.abs(found[..., :2] - dark).max(axis=-1)
+    # 0.05 heatmap px; rounding to float16 may move a peak from one cell to another of its height.
+    assert (away <= 4 * 0.05).mean() >= (0.9 if quantize else 1.0), away.max()
 
 
 # Quantisation.

@@ -11,13 +11,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from hourglass.core.config import Config
+from hourglass.core.decoding import Refinement
 from hourglass.core.errors import InputError
 from hourglass.core.files import folder_aside, upload
 from hourglass.core.geometry import from_grid
@@ -137,13 +138,13 @@ def serving_function(
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     model = keras.models.clone_model(last_stack(network), clone_function=_exportable_layer)
-    side = config.network.input_size
+    side, refine = config.network.input_size, cast(Refinement, config.data.refine)
     signature = tf.TensorSpec((batch, side, side, 3), tf.uint8, name="image")
 
     @tf.function(input_signature=[signature])
     def run(image: tf.Tensor) -> tf.Tensor:
         heatmaps = model(image, training=False)
-        return heatmaps if outputs == HEATMAPS else crop_keypoints(heatmaps)
+        return heatmaps if outputs == HEATMAPS else crop_keypoints(heatmaps, refine=refine)
 
     frozen = convert_variables_to_constants_v2(run.get_concrete_function())
 
@@ -163,9 +164,9 @@ def _exportable_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     return layer
 
 
-def crop_keypoints(heatmaps: tf.Tensor) -> tf.Tensor:
+def crop_keypoints(heatmaps: tf.Tensor, *, refine: Refinement = "quarter") -> tf.Tensor:
     """Keypoints (B, J, 3), x and y in px of the crop and score, of heatmaps (B, H, W, J)."""
-    decoded = decode_on_device(heatmaps)
+    decoded = decode_on_device(heatmaps, refine=refine)
     return tf.concat([from_grid(decoded[..., :2]), decoded[..., 2:]], axis=-1)
 
 

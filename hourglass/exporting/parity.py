@@ -93,7 +93,7 @@ def compare(model: Path, export: Place, *, data: str | None = None) -> Parity:
 
     def expected(images: np.ndarray) -> np.ndarray:
         found = original.heatmaps(images)
-        return found if heatmaps else _decoded(found, "quarter")
+        return found if heatmaps else _decoded(found, config.data.refine)
 
     def actual(images: np.ndarray) -> np.ndarray:
         found = exported.run(images)

@@ -81,17 +81,12 @@ def _gaussian_centres(heatmaps: Any, x: Any, y: Any) -> list[Any]:
     fits = (ops.minimum(middle_x, width - 1 - middle_x) > SMOOTHING_RADIUS) & (
         ops.minimum(middle_y, height - 1 - middle_y) > SMOOTHING_RADIUS
     )
-    smooth = ops.einsum("yh,bhwj->bywj", _smoothing(height), heatmaps)
-    smooth = ops.einsum("xw,bywj->byxj", _smoothing(width), smooth)
-    log = [
-        [
-            _logarithm(ops.where(fits, _at(soft, middle_x + dx), _at(raw, middle_x + dx)))
-            for dx in (-1, 0, 1)
-        ]
-        for soft, raw in (
-            (_row(smooth, middle_y + dy), _row(heatmaps, middle_y + dy)) for dy in (-1, 0, 1)
-        )
+    columns = [_weights(middle_x + step, width, smooth=fits) for step in (-1, 0, 1)]
+    rows = [
+        ops.sum(heatmaps * _weights(middle_y + step, height, smooth=fits)[:, :, None], axis=1)
+        for step in (-1, 0, 1)
     ]
+    log = [[_logarithm(ops.sum(row * column, axis=1)) for column in columns] for row in rows]
     slope_x, slope_y = (log[1][2] - log[1][0]) / 2, (log[2][1] - log[0][1]) / 2
     bend_x = log[1][2] - 2 * log[1][1] + log[1][0]
     bend_y = log[2][1] - 2 * log[1][1] + log[0][1]
@@ -107,9 +102,16 @@ def _gaussian_centres(heatmaps: Any, x: Any, y: Any) -> list[Any]:
     return centres
 
 
-def _smoothing(length: int) -> np.ndarray:
-    """The matrix (L, L) that smooths lines."""
-    away = np.arange(length)[:, None] - np.arange(length)
-    kernel = np.exp(-0.5 * (away / SMOOTHING_SIGMA) ** 2) * (abs(away) <= SMOOTHING_RADIUS)
+def _weights(place: Any, length: int, *, smooth: Any) -> Any:
+    """What each pixel of a line counts for the value at a place: (B, L, J) of places (B, J).
+
+    That pixel alone or, where `smooth` (B, J), those around it. A smoothed map would be an einsum,
+    which LiteRT's converter turns into shapes that overflow for any number of crops.
+    """
+    away = ops.arange(length, dtype="float32")[None, :, None] - ops.cast(place, "float32")[:, None]
     reach = np.arange(-SMOOTHING_RADIUS, SMOOTHING_RADIUS + 1)
-    return (kernel / np.exp(-0.5 * (reach / SMOOTHING_SIGMA) ** 2).sum()).astype(np.float32)
+    whole = float(np.exp(-0.5 * (reach / SMOOTHING_SIGMA) ** 2).sum())
+    kernel = ops.exp(-0.5 * ops.square(away / SMOOTHING_SIGMA)) / whole
+    near = ops.cast(ops.abs(away) < SMOOTHING_RADIUS + 0.5, "float32")
+    alone = ops.cast(ops.abs(away) < 0.5, "float32")
+    return ops.where(smooth[:, None], kernel * near, alone)
