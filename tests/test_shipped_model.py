@@ -76,7 +76,7 @@ def test_what_is_shipped_stays_small():
     assert sum(path.stat().st_size for path in SHIPPED.parent.iterdir()) <= LARGEST_FOLDER
 
 
-@pytest.mark.parametrize(("name", "most"), [("nano", 2_000_000)])
+@pytest.mark.parametrize(("name", "most"), [("nano", 2_000_000), ("pico", 1_000_000)])
 def test_a_small_model_fits_a_phone_and_finds_her_head(name: str, most: int):
     path = SHIPPED.with_name(f"{name}.tflite")
     assert path.stat().st_size <= most
@@ -88,7 +88,7 @@ def test_a_small_model_fits_a_phone_and_finds_her_head(name: str, most: int):
         assert distance <= 0.5 * HEAD_SIZE, f"{joint} is {distance:.0f} px away"
 
 
-@pytest.mark.parametrize("name", ["nano"])
+@pytest.mark.parametrize("name", ["nano", "pico"])
 def test_a_small_models_two_files_are_of_one_network(name: str):
     picture = read_picture(PHOTOGRAPH)
     one, other = (
