@@ -112,7 +112,7 @@ def main(
     data = chosen_data(data, resume=resume, new_data=new_data)
     run = run or name or DEFAULT_PRESET
     folder, board = models / run, logs / run
-    config = chosen_config(name, folder, resume, given_choices(options, settings))
+    config = chosen_config(name, folder, resume, given_choices(options, settings), teacher)
     if summary:
         with quiet_stderr():
             from hourglass.networks.hourglass import build_network
@@ -123,7 +123,7 @@ def main(
     where: Any = {"folder": folder, "board": board, "resume": resume}
     where |= {"new_data": new_data, "weights": weights, "teacher": teacher}
     with going_on(lambda: how_to_go_on(folder)):
-        if ray_address or workers or gpus_per_worker:
+        if ray_address or workers or gpus_per_worker is not None:
             where |= {"workers": workers, "gpus_per_worker": gpus_per_worker or 0}
             done = cluster.train_on_cluster(config, data, address=ray_address, **where)
         else:

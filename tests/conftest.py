@@ -410,6 +410,28 @@ def two_nodes() -> Iterator[Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def processes_of_nodes() -> Callable[[str], list[int]]:
+    """`processes_of_nodes(title)`: those of this program's cluster whose command has it in it."""
+
+    def find(title: str) -> list[int]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes()
+                if title.encode() in command and _parent(_parent(int(folder.name))) == os.getpid():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+        return sorted(found)
+
+    return find
+
+
+def _parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 @pytest.fixture
 def damaged_shards(shards: Path, tmp_path: Path) -> Callable[[str, str], Path]:
     """`damaged_shards(split, how)`: a copy of `shards` with the split's last shard damaged."""

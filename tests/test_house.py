@@ -152,7 +152,6 @@ WINGS = {
         below=ALL_BUT_THE_LAST,
         rooms=(
             "choices",
-            "outcome",
             "metrics",
             "devices",
             "feed",
@@ -162,8 +161,10 @@ WINGS = {
             "hooks",
             "distillation",
             "callbacks",
+            "outcome",
             "folders",
             "run",
+            "messages",
             "cluster",
         ),
     ),
@@ -508,6 +509,17 @@ def imported_at_start(name: str, sources: dict[str, str]) -> Iterator[tuple[str,
             if package == "hourglass" and room in sources and room not in seen:
                 seen.add(room)
                 trails.append([*trail, room])
+
+
+def test_commands_alone_know_that_they_are_commands(sources: dict[str, str]):
+    """What a wing says goes through loguru and its errors: programs call it, too."""
+    knowing = {
+        name
+        for name, source in sources.items()
+        for entry in imports_of(source)
+        if entry.module.partition(".")[0] == "click"
+    }
+    assert knowing <= {*DOORS, CONSOLE}
 
 
 @pytest.mark.parametrize("name", START_WITHOUT_TENSORFLOW)

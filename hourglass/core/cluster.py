@@ -71,9 +71,11 @@ def started(address: str | None, workers: int | None) -> Any:
 def _keeping_sigterm() -> Iterator[None]:
     """Ray puts a handler of its own in the place of the program's, which ends it at once."""
     handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if handler is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _require_answer(address: str) -> None:

@@ -66,7 +66,11 @@ def chosen_data(data: str | None, *, resume: bool, new_data: bool) -> str | None
 
 
 def chosen_config(
-    name: str | None, folder: Place, resume: bool, choices: Mapping[str, Any]
+    name: str | None,
+    folder: Place,
+    resume: bool,
+    choices: Mapping[str, Any],
+    teacher: Place | None = None,
 ) -> Config:
     """The preset with the choices; or, when resuming, the run's own with more epochs at most.
 
@@ -75,9 +79,11 @@ def chosen_config(
         folder: The run's.
         resume: Go on with the run.
         choices: Values by SECTION.FIELD.
+        teacher: Whom the run learns from besides the labels.
 
     Raises:
-        ValueError: If there is no run to resume, or a choice cannot be.
+        ValueError: If there is no run to resume, a choice cannot be, or there would be a teacher
+            from here on.
     """
     if not resume:
         return preset(name or DEFAULT_PRESET).with_choices(choices)
@@ -90,6 +96,8 @@ def chosen_config(
         preset(name).with_skeleton(config.skeleton).network, config.network
     ):
         raise InputError(f"{path}: the run's network is not that of --preset {name}")
+    if teacher and not config.train.teacher_share:
+        raise InputError(f"{path}: the run has no teacher and goes on without --teacher {teacher}")
     for choice, value in choices.items():
         section, _, field = choice.partition(".")
         own = getattr(getattr(config, section), field)

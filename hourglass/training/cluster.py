@@ -11,30 +11,23 @@ import contextlib
 import os
 import shutil
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from loguru import logger
 
 from hourglass.core import cluster
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.processor import core_count
-from hourglass.core.storage import Place, is_url
+from hourglass.core.storage import Place, StorageError, is_url
 from hourglass.data.batches import Share
 from hourglass.media.targets import make_folder
 from hourglass.modelfiles.metadata import TrainingState
+from hourglass.training.messages import Messages, speak, told_here
 from hourglass.training.outcome import Run, goes_on, require_free
 
 RESTARTS = 3
 """Times that a run is started again after one of its processes died."""
-
-SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_UNTIL_TOLD = 60.0
-"""After which a user is told that the cluster is still busy with something else."""
 
 STORAGE = ".ray"
 """Ray Train's own files, in the run's folder while it runs: it needs a place that all machines
@@ -178,10 +171,9 @@ def _run_job(orders: dict[str, Any], address: str, workers: int, gpus: int) -> d
             },
         ),
     )
-    if isinstance(storage, Path):
-        shutil.rmtree(storage, ignore_errors=True)
+    _remove(storage)  # what a killed program left
     try:
-        with _told(messages, address):
+        with told_here(messages, address):
             returned = trainer.fit().return_value
     except TrainingFailedError as error:
         if _is_fault(error):
@@ -191,11 +183,19 @@ def _run_job(orders: dict[str, Any], address: str, workers: int, gpus: int) -> d
             f"{_reason(error)}"
         ) from error
     finally:
-        if isinstance(storage, Path):
-            shutil.rmtree(storage, ignore_errors=True)
+        _remove(storage)
     if failure := ray.get(messages.failure.remote()):
         raise InputError(failure)
     return returned
+
+
+def _remove(folder: Place) -> None:
+    if isinstance(folder, Path):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with contextlib.suppress(StorageError):  # a training must not fail by what it leaves
+        for name in folder.entries():
+            (folder / name).unlink(missing_ok=True)
 
 
 def _require_project(messages: Any, address: str) -> None:
@@ -229,77 +229,6 @@ def _reason(error: Exception) -> str:
     return lines[-1].strip() if lines else type(failures[0]).__name__
 
 
-class Messages:
-    """What the processes tell the program that started them; an actor of Ray's.
-
-    A failure that a user must mend, such as a damaged shard, is kept here: Ray would start the
-    processes again and again for it.
-    """
-
-    def __init__(self) -> None:
-        self._lines: list[tuple[str, str]] = []
-        self._failure = ""
-        self._starts = 0
-
-    def begin(self) -> int:
-        """How often the processes have been started."""
-        self._starts += 1
-        return self._starts
-
-    def starts(self) -> int:
-        """The same, to look at."""
-        return self._starts
-
-    def say(self, level: str, text: str) -> None:
-        """Adds a log line."""
-        self._lines.append((level, text))
-
-    def take(self) -> list[tuple[str, str]]:
-        """The lines that were not taken yet."""
-        lines, self._lines = self._lines, []
-        return lines
-
-    def fail(self, text: str) -> None:
-        """Keeps the first failure."""
-        self._failure = self._failure or text
-
-    def failure(self) -> str:
-        """Why nobody must try again; empty if nothing is wrong."""
-        return self._failure
-
-
-@contextlib.contextmanager
-def _told(messages: Any, address: str) -> Iterator[None]:
-    """Logs here what the processes say, as soon as they do."""
-    import ray
-    from ray.exceptions import RayError
-
-    ended = threading.Event()
-
-    def tell() -> None:
-        with contextlib.suppress(RayError):  # what ends a cluster ends the training, too
-            for level, text in ray.get(messages.take.remote()):
-                logger.log(level, text)
-
-    def look() -> None:
-        began, waits = time.monotonic(), True
-        while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            tell()
-            if waits and time.monotonic() - began > SECONDS_UNTIL_TOLD:
-                waits = False
-                if not ray.get(messages.starts.remote()):
-                    logger.info(f"waiting for free workers of the cluster at {address}")
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        tell()
-
-
 def train_share(orders: dict[str, Any]) -> dict[str, Any] | None:
     """What each process runs: the whole training, with its rows of each batch.
 
@@ -321,7 +250,7 @@ def train_share(orders: dict[str, Any]) -> dict[str, Any] | None:
         context.get_world_size(),
         makers=max(1, core_count() // context.get_local_world_size()),
     )
-    _speak(messages, orders["folder"], leads=share.index == 0)
+    speak(messages, orders["folder"], leads=share.index == 0)
     _join(share)
     try:
         from hourglass.training.devices import find_devices
@@ -350,23 +279,6 @@ def train_share(orders: dict[str, Any]) -> dict[str, Any] | None:
         "best_epoch": state.best_epoch,
         "score": run.score,
     }
-
-
-def _speak(messages: Any, folder: Place, *, leads: bool) -> None:
-    """Sends the first process's log lines to the program that started the job."""
-    import ray
-
-    logger.remove()
-    if not leads:
-        return
-    logger.add(
-        lambda line: messages.say.remote(line.record["level"].name, line.record["message"]),
-        level="INFO",
-    )
-    if ray.get(messages.begin.remote()) > 1:
-        last = folder / "last.keras"
-        begins = f"from {last}" if last.exists() else "from the beginning"
-        logger.warning(f"a process died: all are started again, {begins}")
 
 
 def _join(share: Share) -> None:

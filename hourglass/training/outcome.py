@@ -9,8 +9,7 @@ from hourglass.core.config import FILE
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.modelfiles.metadata import TrainingState
-
-RUN_FILES = ("last.keras", "best.keras", "history.csv")
+from hourglass.training.callbacks.names import BEST, HISTORY, LAST
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Run:
 
 def goes_on(folder: Place) -> bool:
     """Whether there is a run in its folder already."""
-    return any((folder / name).exists() for name in RUN_FILES)
+    return any((folder / name).exists() for name in (LAST, BEST, HISTORY))
 
 
 def how_to_go_on(folder: Place) -> str:

@@ -21,10 +21,12 @@ import pytest
 
 from hourglass.core.config import FILE, Config
 from hourglass.core.errors import InputError
+from hourglass.core.files import write_file
+from hourglass.core.storage import Place, Url
 from hourglass.modelfiles.metadata import TrainingState
 from hourglass.train import main
 from hourglass.training import cluster
-from hourglass.training.cluster import Messages, train_on_cluster
+from hourglass.training.cluster import train_on_cluster
 
 needs_ray_train = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("jax", "pyarrow"))), reason="no JAX, or no PyArrow"
@@ -115,14 +117,18 @@ def test_a_run_goes_on_with_another_number_of_workers(
 @pytest.mark.slow
 @needs_ray_train
 def test_a_run_goes_on_after_a_worker_was_killed(
-    run_on: Any, one_worker: Any, ten_steps: Config, tmp_path: Path
+    run_on: Any,
+    one_worker: Any,
+    ten_steps: Config,
+    tmp_path: Path,
+    processes_of_nodes: Callable[[str], list[int]],
 ):
     folder, killed = tmp_path / "run", []
 
     def kill() -> None:
         while not (folder / "history.csv").exists() or len(rows_of(folder)) < STEPS // 3:
             time.sleep(0.05)
-        killed.append(train_workers()[-1])
+        killed.append(processes_of_nodes("TrainWorker")[-1])
         os.kill(killed[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
@@ -156,36 +162,6 @@ def test_a_damaged_shard_is_one_line_and_not_tried_again(
     assert not (tmp_path / "run" / "last.keras").exists()
 
 
-def train_workers() -> list[int]:
-    """The processes that Ray Train runs in this program's cluster: its nodes' children."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (folder / "cmdline").read_bytes()
-            if b"TrainWorker" in title and parent(parent(int(folder.name))) == os.getpid():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return sorted(found)
-
-
-def parent(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-
-
-def test_messages_are_taken_once_and_the_first_failure_stays():
-    messages = Messages()
-    assert (messages.begin(), messages.begin(), messages.starts()) == (1, 2, 2)
-    messages.say("INFO", "one")
-    messages.say("WARNING", "two")
-    assert messages.take() == [("INFO", "one"), ("WARNING", "two")]
-    assert messages.take() == []
-    assert messages.failure() == ""
-    messages.fail("a damaged shard")
-    messages.fail("another process that noticed")
-    assert messages.failure() == "a damaged shard"
-
-
 @pytest.mark.parametrize(
     ("gpus", "problem"),
     [
@@ -213,6 +189,7 @@ def test_more_than_the_cluster_has_is_refused(
             "--workers and --gpus-per-worker are of a cluster: give --ray-address",
         ),
         (["--gpus-per-worker", "1"], "give --ray-address"),
+        (["--gpus-per-worker", "0"], "give --ray-address"),
         (["--ray-address", "A"], "--ray-address A: say with --workers how many train together"),
     ],
 )
@@ -258,3 +235,17 @@ def test_shares_of_folders_stay_when_paths_become_whole(
     monkeypatch.chdir(tmp_path)
     assert cluster._absolute("a:0.6,/b/c:0.4") == f"{tmp_path}/a:0.6,/b/c:0.4"
     assert cluster._absolute("a") == f"{tmp_path}/a"
+
+
+def test_nothing_of_ray_trains_own_stays_in_a_runs_folder(tmp_path: Path, memory: Url):
+    for folder in (tmp_path / ".ray", memory / ".ray"):
+        for name in ("run/one.json", "two.json"):
+            write_into(folder / name)
+        cluster._remove(folder)
+        assert not folder.exists()
+        cluster._remove(folder)
+
+
+def write_into(path: Place) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, "{}")
