@@ -106,7 +106,7 @@ def main(
     if boxes_file and asked.films:
         raise InputError("--boxes is for pictures; of a film, --box says where to begin")
     listed = read_boxes(boxes_file) if boxes_file else None
-    if ray_address or archive:
+    if ray_address or archive or workers:
         if not (ray_address and archive) or show or any(files.values()):
             raise InputError("--ray-address needs --parts, and goes without --show and other files")
         way = How(portable(model), flip_test, boxes, listed, detect, every, smooth)

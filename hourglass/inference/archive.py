@@ -23,7 +23,8 @@ from loguru import logger
 from hourglass.core import cluster
 from hourglass.core.boxes import Boxes
 from hourglass.core.errors import InputError
-from hourglass.core.files import write_file
+from hourglass.core.files import read_text, write_file
+from hourglass.core.locking import alone_in
 from hourglass.core.progress import Progress
 from hourglass.core.storage import Place, Url, place
 from hourglass.inference.estimator import SHIPPED, SHIPPED_LITERT, default_model
@@ -103,12 +104,19 @@ def predict_archive(
     if how.listed and films:
         raise InputError("--boxes is for pictures; of a film, --box says where to begin")
     make_folder(folder)
-    _claim(folder, how, kind)
-    todo, kept = _missing(folder, list(pictures), films, kind)
-    if how.listed:
-        todo = [_with_boxes(part, how.listed, pictures) for part in todo]
-    if not todo:
-        return Summary(0, kept, len(_parts_in(folder, kind)), [])
+    with alone_in(folder, doing="a prediction"):
+        _claim(folder, how, kind)
+        todo, kept = _missing(folder, list(pictures), films, kind)
+        if how.listed:
+            todo = [_with_boxes(part, how.listed, pictures) for part in todo]
+        done, failures = _made(todo, how, folder, kind, address, workers) if todo else (0, [])
+        return Summary(done, kept, len(_parts_in(folder, kind)), failures)
+
+
+def _made(
+    todo: list[Part], how: How, folder: Path, kind: str, address: str | None, workers: int | None
+) -> tuple[int, list[str]]:
+    """Has the parts made; how many inputs they have, and a line for each that failed."""
     done, failures = 0, []
     with cluster.started(address, None):
         pool = min(_pool_size(workers), len(todo))
@@ -122,7 +130,7 @@ def predict_archive(
                 done += outcome["inputs"]
                 failures += json.loads(outcome["errors"])
                 progress.advance(outcome["inputs"], note=nodes.look())
-    return Summary(done, kept, len(_parts_in(folder, kind)), failures)
+    return done, failures
 
 
 def _require_packages() -> None:
@@ -158,14 +166,11 @@ def _claim(folder: Path, how: How, kind: str) -> None:
     Raises:
         ValueError: If they are.
     """
-    for left in folder.glob(".part-*"):  # by a worker that was killed
+    for left in folder.glob(".*.part-*"):  # by workers that were killed, on any machine
         left.unlink(missing_ok=True)
     path, wanted = folder / SETTINGS, {"format": kind, **how.settings()}
     if path.is_file():
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: not the settings of an archive ({error})") from error
+        there = _read_settings(path)
         if there != wanted:
             others = [name for name in wanted if there.get(name) != wanted[name]]
             raise InputError(
@@ -175,6 +180,13 @@ def _claim(folder: Path, how: How, kind: str) -> None:
     if any(_parts_in(folder, one) for one in KINDS):
         raise InputError(f"{folder}: holds parts, but no {SETTINGS}; name another folder")
     write_file(path, json.dumps(wanted, indent=1) + "\n")
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(read_text(path)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: not the settings of an archive ({error})") from error
 
 
 def _parts_in(folder: Path, kind: str) -> list[Path]:
@@ -245,6 +257,8 @@ def _outcomes(
     )
     try:
         yield from outcomes.iter_rows()
+    except (ray.exceptions.RayTaskError, ray.exceptions.UserCodeException):
+        raise  # a fault of the program, with its traceback in the worker
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()
         raise InputError(

@@ -6,10 +6,8 @@ docs/FORMATS.md shows one.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 from hourglass.core.boxes import Boxes
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
-from hourglass.core.files import publish, write_error
+from hourglass.core.files import replacing, write_file
 from hourglass.core.pose import Box
 from hourglass.core.storage import Place, place
 from hourglass.inference.estimator import PoseEstimator
@@ -218,23 +216,15 @@ def write_part(rows: Sequence[Mapping[str, Any]], path: Path, kind: str) -> None
     Raises:
         ValueError: If it cannot be written; names it.
     """
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
-    try:
-        with contextlib.ExitStack() as stack:
-            stack.callback(temporary.unlink, missing_ok=True)
-            if kind == LINES:
-                lines = (json.dumps(row, allow_nan=False) + "\n" for row in rows)
-                temporary.write_text("".join(lines), encoding="utf-8")
-            else:
-                import pyarrow
-                import pyarrow.parquet
+    if kind == LINES:
+        write_file(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+        return
+    import pyarrow
+    import pyarrow.parquet
 
-                table = pyarrow.Table.from_pylist(list(rows), schema=schema())
-                with temporary.open("wb") as file:
-                    pyarrow.parquet.write_table(table, file)
-            publish(temporary, path)
-    except OSError as error:
-        raise write_error(path, error) from error
+    table = pyarrow.Table.from_pylist(list(rows), schema=schema())
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        pyarrow.parquet.write_table(table, file)
 
 
 def inputs_of(path: Path) -> list[str]:

@@ -18,23 +18,15 @@ import pytest
 
 from hourglass.core import cluster
 from hourglass.core.boxes import Boxes
+from hourglass.core.locking import alone_in
 from hourglass.inference import archive
 from hourglass.inference.archive import PER_PART, SETTINGS, How, predict_archive
-from hourglass.inference.estimator import SHIPPED_LITERT, PoseEstimator
+from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.inference.parts import KINDS, LINES, Part, Predictor, inputs_of
 from hourglass.media.inputs import Inputs
-from hourglass.modelfiles.runtimes import Runtime
 from hourglass.predict import main
 
 pytest.importorskip("pyarrow")
-
-
-@pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime) -> Path:
-    path = tmp_path / "model.tflite"
-    path.write_bytes(b"a model")
-    monkeypatch.setattr(PoseEstimator, "load", lambda path, **_: PoseEstimator(dot_finder))
-    return path
 
 
 @pytest.fixture
@@ -104,11 +96,11 @@ def test_a_part_that_is_missing_is_made_again_as_it_was(
     path = sorted(folder.glob("part-*"))[1]
     before = path.read_bytes()
     path.unlink()
-    (folder / f".{path.name}.host.1").write_text("what a killed worker left")
+    (folder / f".17-0123abcd-0.{path.name}").write_text("what a killed worker left elsewhere")
     summary = predict_archive(inputs, How(model), folder=folder, kind=LINES)
     assert (summary.done, summary.kept) == (2, 3)
     assert path.read_bytes() == before
-    assert not list(folder.glob(".part-*"))
+    assert {one.name for one in folder.iterdir() if one.name.startswith(".")} == set()
 
 
 def test_an_archive_may_grow(tmp_path: Path, model: Path, pictures: list[Path], made: list[Part]):
@@ -132,6 +124,29 @@ def test_results_of_other_choices_are_not_mixed(
     (folder / SETTINGS).unlink()
     with pytest.raises(ValueError, match=rf"holds parts, but no {SETTINGS}; name another folder"):
         predict_archive(inputs, How(model), folder=folder)
+
+
+def test_settings_of_something_else_are_told(
+    tmp_path: Path, model: Path, pictures: list[Path], made: list[Part]
+):
+    path = tmp_path / "out" / SETTINGS
+    path.parent.mkdir()
+    for text in ("[1]", "1", "{", "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=f"^{path}: not the settings of an archive"):
+            predict_archive(Inputs(tuple(pictures), ()), How(model), folder=path.parent)
+
+
+def test_two_runs_into_one_folder_are_not_let_in(
+    tmp_path: Path, model: Path, pictures: list[Path], made: list[Part]
+):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / ".17-0123abcd-0.part-1.jsonl").write_text("what the other one is writing")
+    problem = f"^{folder}: a prediction is under way there already, by process {os.getpid()} on "
+    with alone_in(folder, doing="a prediction"), pytest.raises(ValueError, match=problem):
+        predict_archive(Inputs(tuple(pictures), ()), How(model), folder=folder)
+    assert (folder / ".17-0123abcd-0.part-1.jsonl").exists()
 
 
 def test_boxes_are_found_by_the_names_as_given(
@@ -182,7 +197,12 @@ def test_more_workers_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     "options",
-    [["--ray-address", "A"], ["--parts", "P"], ["--ray-address", "A", "--parts", "P", "--show"]],
+    [
+        ["--ray-address", "A"],
+        ["--parts", "P"],
+        ["--workers", "2"],
+        ["--ray-address", "A", "--parts", "P", "--show"],
+    ],
 )
 def test_options_of_a_cluster_come_together(
     pictures: list[Path], error_of: Callable[..., str], options: list[str]
@@ -209,7 +229,10 @@ def test_the_command_tells_what_was_done(
     importlib.util.find_spec("ai_edge_litert") is None, reason="LiteRT is not installed"
 )
 def test_a_cluster_goes_on_without_a_worker_that_was_killed(
-    two_nodes: Any, tmp_path: Path, dotted_person: Callable[..., Any]
+    two_nodes: Any,
+    tmp_path: Path,
+    dotted_person: Callable[..., Any],
+    processes_of_nodes: Callable[[str], list[int]],
 ):
     """With a film and a bad picture among the inputs, and a worker killed after the first part."""
     paths = save_pictures(tmp_path / "pictures", dotted_person, 2 * PER_PART + 8)
@@ -222,9 +245,9 @@ def test_a_cluster_goes_on_without_a_worker_that_was_killed(
     folder, killed = tmp_path / "out", []
 
     def kill() -> None:
-        while not list(folder.glob("part-*")) or not predictors():
+        while not list(folder.glob("part-*")) or not processes_of_nodes("MapWorker"):
             time.sleep(0.05)
-        killed.append(predictors()[-1])
+        killed.append(processes_of_nodes("MapWorker")[-1])
         os.kill(killed[0], signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
@@ -238,20 +261,3 @@ def test_a_cluster_goes_on_without_a_worker_that_was_killed(
     assert [line.startswith(f"{paths[3]}: ") for line in summary.failures] == [True]
     assert Counter(rows_in(folder, "parquet")) == Counter(map(str, [*paths, film]))
     assert predict_archive(inputs, How(SHIPPED_LITERT), **choices).done == 0
-
-
-def predictors() -> list[int]:
-    """The processes that hold models in this program's cluster: its nodes' children."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (folder / "cmdline").read_bytes()
-            if b"MapWorker" in title and parent(parent(int(folder.name))) == os.getpid():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return sorted(found)
-
-
-def parent(process: int) -> int:
-    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])

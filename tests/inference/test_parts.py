@@ -13,18 +13,7 @@ import pytest
 
 from hourglass.core.boxes import Boxes
 from hourglass.core.person import Person
-from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.parts import KINDS, LINES, How, Part, Predictor, inputs_of, write_part
-from hourglass.modelfiles.runtimes import Runtime
-
-
-@pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dot_finder: Runtime) -> Path:
-    """A model file in whose place the finder of dots is loaded."""
-    path = tmp_path / "model.tflite"
-    path.write_bytes(b"a model")
-    monkeypatch.setattr(PoseEstimator, "load", lambda path, **_: PoseEstimator(dot_finder))
-    return path
 
 
 @pytest.fixture
@@ -75,7 +64,7 @@ def test_each_picture_has_a_row_with_its_joints_or_its_error(
         labelled = person.labelled
         assert np.abs(points - person.points)[labelled].max() < 1
         assert [joint["name"] for joint in joints][:2] == ["right_ankle", "right_knee"]
-    assert not list(tmp_path.glob(".part*"))
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
