@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-FOREGROUND_SIGMAS = 3.0
-"""Radius of a joint's foreground in standard deviations: where the target exceeds exp(-4.5)."""
-
 FADED = 87.0
 """Squared distance in standard deviations from which on a Gaussian is 0 along an axis: products of
 what lies farther out are numbers that processors take a hundred times as long for."""

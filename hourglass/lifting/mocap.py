@@ -17,7 +17,7 @@ import numpy as np
 
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing
-from hourglass.lifting.body import BODY, PELVIS
+from hourglass.lifting.body import BODY
 from hourglass.lifting.bvh import positions, read_bvh
 from hourglass.lifting.rigs import body_of
 
@@ -328,8 +328,3 @@ def _drawn(groups: dict[str, list[Clip]], *, share: float, seed: int) -> set[str
             break
         drawn.add(names[index])
     return drawn
-
-
-def about_pelvis(points: np.ndarray) -> np.ndarray:
-    """Poses (..., 17, 3) moved so that the pelvis is the origin."""
-    return points - points[..., PELVIS : PELVIS + 1, :]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hourglass.core.heatmaps import FOREGROUND_SIGMAS, encode_heatmaps
+from hourglass.core.heatmaps import encode_heatmaps
 
 
 def encode_one(x: float, y: float, *, labelled: bool = True, **options: Any) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_labels_may_be_truths_or_numbers(kind: type):
 def test_foreground_is_what_lies_within_3_sigma(sigma: float):
     heatmap = encode_one(15.31, 14.67, size=32, sigma=sigma)
     y, x = np.mgrid[:32, :32]
-    within = np.hypot(x - 15.31, y - 14.67) < FOREGROUND_SIGMAS * sigma
+    within = np.hypot(x - 15.31, y - 14.67) < 3 * sigma
     np.testing.assert_array_equal(heatmap > np.exp(-4.5), within)
 
 

@@ -12,7 +12,6 @@ from hourglass.lifting.bvh import to_bvh
 from hourglass.lifting.mocap import (
     H36M_32,
     Clip,
-    about_pelvis,
     bone_lengths,
     find_files,
     load_clips,
@@ -138,10 +137,6 @@ def test_of_one_subject_whole_clips_are_held_out(moving: np.ndarray) -> None:
     assert {c.name for c in train}.isdisjoint({c.name for c in held})
     with pytest.raises(ValueError, match="two or more"):
         split([clip(moving)])
-
-
-def test_the_pelvis_becomes_the_origin(moving: np.ndarray) -> None:
-    np.testing.assert_array_equal(about_pelvis(moving)[:, 0], 0)
 
 
 def test_a_folder_without_motion_is_named(tmp_path: Path) -> None:
