@@ -362,6 +362,8 @@ def _write_shards(
 ) -> Manifest:
     """The manifest with what came of the plans; the longest are begun first, so that all workers
     end at about the same time."""
+    if not plans:
+        return manifest
     longest_first = sorted(plans, key=lambda plan: -len(plan.people))
     tasks = [(output, images, plan, skip_bad) for plan in longest_first]
     written = time.monotonic()
@@ -380,8 +382,7 @@ def _write_shards(
             if any(failures):
                 raise InputError(next(filter(None, failures)))
             progress.advance(len(outcomes), note=nodes.look())
-    if plans:
-        write_manifest(output, manifest)
+    write_manifest(output, manifest)
     return manifest
 
 
