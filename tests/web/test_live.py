@@ -25,7 +25,7 @@ from hourglass.media.pictures import read_picture
 from hourglass.modelfiles.runtimes import Runtime
 from hourglass.web import live
 from hourglass.web.live import Camera, Cameras, RefusedFrameError, is_own_page
-from hourglass.web.server import make_app
+from hourglass.web.server import PAGE, make_app
 
 pytest.importorskip("starlette")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -63,6 +63,30 @@ def client(estimator: PoseEstimator, **choices: Any) -> Any:
     return TestClient(
         Starlette(routes=[WebSocketRoute("/live", Cameras(estimator, **choices).serve)])
     )
+
+
+DOTS = """
+import vm from "node:vm";
+const filled = [];
+const plain = { fill() { filled.push(this.fillStyle); } };
+for (const name of ["beginPath", "moveTo", "lineTo", "stroke", "arc"]) plain[name] = () => {};
+vm.runInThisContext(given.script);
+drawPerson({ width: 100, height: 50, getContext: () => plain }, given.person, given.skeleton, 0.5);
+console.log(JSON.stringify(filled));
+"""
+
+
+def test_a_joint_at_no_bone_is_a_white_dot(node: Callable[..., Any]):
+    scores = (1, 1, 0.4, 0.9)
+    found = node(
+        DOTS,
+        {
+            "script": PAGE.with_name("skeleton.js").read_text(encoding="utf-8"),
+            "person": {"keypoints": [{"x": 1, "y": 2, "score": score} for score in scores]},
+            "skeleton": {"bones": [[0, 1]], "colours": [[1, 2, 3]]},
+        },
+    )
+    assert found == ["rgb(1,2,3)", "rgb(1,2,3)", "white"]
 
 
 def end_of(connection: Any) -> tuple[int, str]:

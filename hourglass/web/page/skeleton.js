@@ -10,7 +10,7 @@ function drawPerson(canvas, person, skeleton, threshold) {
   const width = Math.max(2, Math.round(Math.max(canvas.width, canvas.height) / 150));
   const joints = person.keypoints, { bones, colours } = skeleton;
   const sure = (joint) => joints[joint].score >= threshold;
-  const colour = (bone) => `rgb(${colours[bone].join(",")})`;
+  const colour = (bone) => (bone < 0 ? "white" : `rgb(${colours[bone].join(",")})`);
   context.lineWidth = width;
   context.lineCap = "round";
   bones.forEach(([start, end], bone) => {
