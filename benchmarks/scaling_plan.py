@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from hourglass.console import command
+from hourglass.core.errors import InputError
 
 PERFORMANCE = Path(__file__).parents[1] / "docs" / "PERFORMANCE.md"
 
@@ -83,7 +84,7 @@ def read_measured(text: str) -> Measured:
         match = re.search(rf"^\| {re.escape(row)}[^|]*(?:\|([^|]*))?(?:\|([^|]*))?", text, re.M)
         found = re.search(rf"([\d.,]+) ?{re.escape(unit)}", match[column] or "") if match else None
         if not found:
-            raise ValueError(f"{PERFORMANCE}: no row {row!r} with a figure in {unit}")
+            raise InputError(f"{PERFORMANCE}: no row {row!r} with a figure in {unit}")
         return float(found[1].replace(",", ""))
 
     stored = "pictures of 1280×720, a record with --store crop"
@@ -101,7 +102,7 @@ def read_measured(text: str) -> Measured:
 def _median_trained(text: str) -> float:
     found = re.search(r"input included \|[^|]*median ([\d,]+)", text)
     if not found:
-        raise ValueError(f"{PERFORMANCE}: no row of a training's images/s with its median")
+        raise InputError(f"{PERFORMANCE}: no row of a training's images/s with its median")
     return float(found[1].replace(",", ""))
 
 

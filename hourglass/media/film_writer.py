@@ -132,9 +132,7 @@ class FilmWriter:
         except (av.error.FFmpegError, OSError) as failure:
             raise self._failed(failure) from failure
         finally:
-            with contextlib.suppress(
-                OSError
-            ):  # of a folder that cannot be written: it has been told
+            with contextlib.suppress(OSError):  # of a folder that cannot be written, as was told
                 self._temporary.unlink(missing_ok=True)
 
     def write(self, picture: np.ndarray, time: float | None = None) -> None:

@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from hourglass.core.errors import InputError
+from hourglass.core.files import write_file
 from hourglass.core.geometry import REFERENCE_HEIGHT
 from hourglass.core.skeleton import MPII
 from hourglass.data.readers.mpii_json import CENTER_SHIFT
@@ -158,9 +159,9 @@ def check(output: Path, *, train: int, validation: int, seed: int, size: int) ->
         ("--size", size, 64),
     ):
         if value < least:
-            raise click.UsageError(f"{option}: received {value}, but at least {least} is needed")
+            raise InputError(f"{option}: received {value}, but at least {least} is needed")
     if output.exists() and not output.is_dir():
-        raise click.UsageError(
+        raise InputError(
             f"--output: {output} is a file; a folder, or the name of a new one, is needed"
         )
 
@@ -171,7 +172,7 @@ def write_errors_told(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise click.ClickException(
+        raise InputError(
             f"--output: cannot write to {error.filename or output} ({error.strerror}); "
             "a folder that can be written is needed"
         ) from error
@@ -198,8 +199,7 @@ def make_synthetic(
         The annotation file of each split.
 
     Raises:
-        click.UsageError: If an argument is out of range or `output` is a file.
-        click.ClickException: If `output` cannot be written.
+        ValueError: If an argument is out of range, `output` is a file or it cannot be written.
     """
     check(output, train=train, validation=validation, seed=seed, size=size)
     annotations = annotation_files(output)
@@ -215,5 +215,5 @@ def make_synthetic(
                 name = f"{split}_{index:05d}.jpg"
                 save_picture(output / "images" / name, scene.image)
                 people.append(annotate(scene, image=name))
-            annotations[split].write_text(json.dumps(people) + "\n", encoding="utf-8")
+            write_file(annotations[split], json.dumps(people) + "\n")
     return annotations
