@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hourglass.console import (
-    PATH,
+    PLACE,
     command,
     fail_with,
     film_options,
@@ -26,7 +26,7 @@ from hourglass.core.storage import Place
 from hourglass.inference.estimator import PoseEstimator, default_predictor
 from hourglass.inference.locating import locator
 from hourglass.lifting.estimator import MIN_SCORE, SHIPPED, Lifter
-from hourglass.lifting.keypoint_files import is_keypoints
+from hourglass.lifting.keypoint_files import split_inputs
 from hourglass.lifting.passes import lift_files, lift_films, lift_pictures
 from hourglass.lifting.result_files import LiftedFiles, LiftedOutputs
 from hourglass.media.inputs import LIST, Inputs, expanded, find_inputs
@@ -36,16 +36,16 @@ from hourglass.media.targets import drawing_targets, make_folders
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option(
-    "--model", type=PATH, help=f"Lifting network. [default: the shipped one, {SHIPPED.name}]"
+    "--model", type=PLACE, help=f"Lifting network. [default: the shipped one, {SHIPPED.name}]"
 )
 @click.option(
     "--pose-model",
-    type=PATH,
+    type=PLACE,
     help="2D network. [default: the newest models/*/best.keras, or the one that is shipped]",
 )
 @click.option(
     "--output",
-    type=PATH,
+    type=PLACE,
     default=Path("lifted"),
     show_default=True,
     help="Folder of the panels; of one film, the film file if it is called like one.",
@@ -53,7 +53,7 @@ from hourglass.media.targets import drawing_targets, make_folders
 @force_option
 @click.option("--no-drawing", is_flag=True, help="Draw no panels.")
 @table_options
-@click.option("--bvh", type=PATH, help="Folder: a BVH file for each person.")
+@click.option("--bvh", type=PLACE, help="Folder: a BVH file for each person.")
 @where_options
 @click.option(
     "--min-score",
@@ -67,9 +67,9 @@ from hourglass.media.targets import drawing_targets, make_folders
 @command
 def main(
     inputs: tuple[str, ...],
-    model: Path | None,
-    pose_model: Path | None,
-    output: Path,
+    model: Place | None,
+    pose_model: Place | None,
+    output: Place,
     force: bool,
     no_drawing: bool,
     boxes: tuple[Box, ...],
@@ -79,7 +79,7 @@ def main(
     flip_test: bool,
     every: int,
     smooth: bool,
-    **files_to_write: Path | None,
+    **files_to_write: Place | None,
 ) -> None:
     """Places people's joints in space: millimetres about the pelvis, in the camera's frame.
 
@@ -88,8 +88,7 @@ def main(
     or of OpenPose, or a folder of OpenPose's.
     """
     names = expanded(inputs, sys.stdin if LIST in inputs else ())
-    files = [Path(name) for name in names if is_keypoints(Path(name))]
-    others = [name for name in names if Path(name) not in files]
+    files, others = split_inputs(names)
     found = find_inputs(others) if others else Inputs((), ())
     if boxes_file and found.films:
         raise InputError("--boxes is for pictures; of a film, --box says where to begin")

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import MPII
+from hourglass.core.storage import Url
 from hourglass.lift import main
 from hourglass.lifting.estimator import Body, Lifter
 from hourglass.lifting.model_file import About, save_lifter
@@ -57,6 +58,21 @@ def test_a_picture_gets_panels_and_files(lifter: Path, tmp_path: Path) -> None:
     assert len(entry["people"][0]["joints"]) == 17
     assert (tmp_path / "a.csv").read_text().count("\n") == 2
     assert (tmp_path / "bvh" / "astronaut.bvh").is_file()
+
+
+def test_everything_may_be_at_a_url(lifter: Path, tmp_path: Path, memory: Url) -> None:
+    (memory / "small.npz").upload(lifter)
+    (memory / "in.json").upload(poses(tmp_path / "in.json"))
+    done = run(
+        *(memory / "in.json", "--model", memory / "small.npz", "--bvh", memory / "bvh"),
+        *("--json", memory / "a.json", "--csv", memory / "a.csv"),
+    )
+    assert done.exit_code == 0, done.output
+    (entry,) = json.loads((memory / "a.json").read_text())
+    assert len(entry["people"][0]["joints"]) == 17
+    assert set(memory.entries()) >= {"a.csv", "bvh/a.bvh"}
+    again = run(memory / "in.json", "--model", memory / "small.npz", "--bvh", memory / "bvh")
+    assert f"{memory / 'bvh/a.bvh'} is there already; --force would overwrite" in again.output
 
 
 def test_a_film_becomes_a_film(lifter: Path, tmp_path: Path) -> None:

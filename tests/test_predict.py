@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from loguru import logger
 from PIL import Image
 
 from hourglass.console import MOST_TOLD
@@ -1149,10 +1150,7 @@ def test_what_was_seen_until_an_interruption_is_kept(
 
 
 def test_ctrl_c_is_how_a_camera_ends(
-    film: Callable[..., Any],
-    dot_finder: Runtime,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    film: Callable[..., Any], dot_finder: Runtime, monkeypatch: pytest.MonkeyPatch
 ):
     film()
     camera = Film(Path("film.mp4"))
@@ -1163,9 +1161,12 @@ def test_ctrl_c_is_how_a_camera_ends(
         raise KeyboardInterrupt
 
     how: dict[str, Any] = {"drawn": None, "look": Look(), "take": end}
+    lines: list[str] = []
+    handler = logger.add(lambda line: lines.append(str(line)), format="{message}")
     done = predict_film(0, PoseEstimator(dot_finder), whole_picture, **how)
+    logger.remove(handler)
     assert done == Pass(0, [], interrupted=True)
-    assert "interrupted" in capsys.readouterr().err
+    assert "interrupted\n" in lines
 
 
 def test_a_film_in_a_program(film: Callable[..., Any], dot_finder: Runtime):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import click
+from loguru import logger
 
 from hourglass.core.errors import InputError
 from hourglass.core.progress import Progress
@@ -20,12 +21,12 @@ from hourglass.inference.pipeline import Failed, Locate, Seen, Writer, see_pictu
 from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
 from hourglass.media.results import Found
-from hourglass.media.video import open_film
+from hourglass.media.video import Reader, open_film
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pass:
-    """One pass over films.
+    """One pass over a film, or over several.
 
     Attributes:
         frames: How many are done.
@@ -33,9 +34,62 @@ class Pass:
         interrupted: Whether Ctrl-C ended it.
     """
 
-    frames: int
-    failures: list[str]
+    frames: int = 0
+    failures: list[str] = field(default_factory=list)
     interrupted: bool = False
+
+    @contextlib.contextmanager
+    def over(self, film: Reader) -> Iterator[None]:
+        """Lets a failure, or Ctrl-C, end the frames that the body goes over: those before are kept.
+
+        A camera has no other end than Ctrl-C; of anything else, it is told as a failure.
+
+        Raises:
+            ValueError: If not one frame is done.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.interrupted = True
+            if film.live:
+                logger.info("interrupted")
+            else:
+                self.failures.append(
+                    f"{film.name}: interrupted after {self.frames} frames, which are kept"
+                )
+        except InputError as error:
+            if not self.frames:
+                raise
+            self.failures.append(str(error))
+
+
+def over_films(sources: Sequence[Source], look: Callable[[Source], Pass]) -> Pass:
+    """Film after film: what fails is told, and the others are done.
+
+    Ctrl-C ends them all: the film that is looked at, and those that are still to come.
+
+    Args:
+        sources: The films' files, cameras' numbers, or streams' addresses.
+        look: Looks at one.
+
+    Returns:
+        What was done, of all together.
+    """
+    done = Pass()
+    for number, source in enumerate(sources, start=1):
+        try:
+            film = look(source)
+        except InputError as error:
+            done.failures.append(str(error))
+            continue
+        done.frames += film.frames
+        done.failures += film.failures
+        if film.interrupted:
+            done.interrupted = True
+            left = ", ".join(map(str, sources[number:]))
+            done.failures += [f"not looked at: {left}"] if left else []
+            break
+    return done
 
 
 Take = Callable[[Found], object]
@@ -71,7 +125,7 @@ def predict_pictures(
             if isinstance(one, Failed):
                 failures.append(str(one.error))
             else:
-                take(_found(one, str(path)))
+                take(one.found(str(path)))
                 done += 1
                 if target := drawn[path]:
                     pixels = one.picture.size // 3
@@ -84,13 +138,6 @@ def _drawing(seen: Seen, target: Place, look: Look, estimator: PoseEstimator) ->
     return lambda: save_picture(look.draw(seen.picture, seen.poses, estimator), target)
 
 
-def _found(seen: Seen, name: str) -> Found:
-    height, width = seen.picture.shape[:2]
-    frame = seen.frame
-    number, time = (frame.number, round(frame.time, 4)) if frame else (None, None)
-    return Found(name, width, height, seen.poses, number, time)
-
-
 def predict_films(
     sources: Sequence[Source],
     estimator: PoseEstimator,
@@ -101,9 +148,7 @@ def predict_films(
     take: Take,
     **choices: Any,
 ) -> Pass:
-    """`predict_film` of film after film; what fails is told, and the others are done.
-
-    Ctrl-C ends them all: the film that is looked at, and those that are still to come.
+    """`predict_film` of film after film, by `over_films`.
 
     Args:
         sources: The films' files, cameras' numbers, or streams' addresses.
@@ -113,28 +158,13 @@ def predict_films(
         look: How people are drawn.
         take: Gets what was found in each frame.
         **choices: As `predict_film`'s.
-
-    Returns:
-        What was done, of all films together.
     """
-    done, failures = 0, []
-    for number, source in enumerate(sources, start=1):
-        try:
-            film = predict_film(
-                source, estimator, locate, drawn=drawn[source], look=look, take=take, **choices
-            )
-            done += film.frames
-            failures += film.failures
-            if film.interrupted:
-                return Pass(done, failures + not_begun(sources[number:]), interrupted=True)
-        except InputError as error:
-            failures.append(str(error))
-    return Pass(done, failures)
-
-
-def not_begun(sources: Sequence[Source]) -> list[str]:
-    """A line that says which films were not looked at after Ctrl-C, if there are any."""
-    return [f"not looked at: {', '.join(map(str, sources))}"] if sources else []
+    return over_films(
+        sources,
+        lambda source: predict_film(
+            source, estimator, locate, drawn=drawn[source], look=look, take=take, **choices
+        ),
+    )
 
 
 def predict_film(
@@ -167,15 +197,14 @@ def predict_film(
         show: Show the film in a window while it is made; Q or Escape ends it.
 
     Returns:
-        What was done; a failure after some frames is a line. A camera's end is Ctrl-C: of anything
-        else, it is told as one.
+        What was done; a failure after some frames is a line, as `Pass.over` says.
 
     Raises:
         ValueError: If the film cannot be opened, not one frame can be looked at, the film cannot be
             written, or there is no window to show it in.
     """
     film = open_film(source, every=every)
-    done, failures, interrupted = 0, [], False
+    done = Pass()
     with ExitStack() as stack:
         canvas = stack.enter_context(Canvas(film, drawn, look, estimator, show=show))
         progress = stack.enter_context(
@@ -190,21 +219,11 @@ def predict_film(
             smooth_at=film.rate if smooth else None,
             live=film.live,
         )
-        try:
+        with done.over(film):
             for one in seen:
-                take(_found(one, film.name))
-                done += 1
+                take(one.found(film.name))
+                done.frames += 1
                 if not canvas.draw(one):
                     break
                 progress.advance()
-        except KeyboardInterrupt:
-            interrupted = True
-            if film.live:
-                click.echo("interrupted", err=True)
-            else:
-                failures.append(f"{film.name}: interrupted after {done} frames, which are kept")
-        except InputError as error:
-            if not done:
-                raise
-            failures.append(str(error))
-    return Pass(done, failures, interrupted)
+    return done

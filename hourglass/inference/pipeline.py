@@ -20,6 +20,7 @@ from hourglass.core.pose import Box, Pose
 from hourglass.core.storage import Place, Url
 from hourglass.inference.estimator import BATCH_SIZE, PoseEstimator, whole
 from hourglass.media.pictures import picture_size, read_picture
+from hourglass.media.results import Found
 from hourglass.media.video import Frame
 
 AHEAD = BATCH_SIZE
@@ -56,6 +57,13 @@ class Seen:
     poses: list[Pose]
     path: Place | None = None
     frame: Frame | None = None
+
+    def found(self, name: str) -> Found:
+        """What was found, in the picture or film of that name."""
+        height, width = self.picture.shape[:2]
+        frame = self.frame
+        number, time = (frame.number, round(frame.time, 4)) if frame else (None, None)
+        return Found(name, width, height, self.poses, number, time)
 
 
 @dataclass(frozen=True, eq=False)

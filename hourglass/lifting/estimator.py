@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import Skeleton
+from hourglass.core.storage import Place
 from hourglass.lifting.body import ABOUT_PELVIS, BODY, SEEN, normalised, seen_joints
 from hourglass.lifting.model_file import WEIGHTS
 from hourglass.lifting.runtimes import LiftingRuntime, load_runtime
@@ -73,11 +73,11 @@ class Lifter:
         self._runtime, self._min_score = runtime, min_score
 
     @classmethod
-    def load(cls, path: str | Path | None = None, *, min_score: float = MIN_SCORE) -> Lifter:
+    def load(cls, path: str | Place | None = None, *, min_score: float = MIN_SCORE) -> Lifter:
         """A lifter from a model file.
 
         Args:
-            path: The file; default: the shipped one.
+            path: The file, here or at a URL; default: the shipped one.
             min_score: As the class's.
 
         Raises:

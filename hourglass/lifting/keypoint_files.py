@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import COCO, Skeleton
+from hourglass.core.storage import Place, is_stored, is_url, place
 from hourglass.media.results import OPENPOSE, Found
 
 OPENPOSE_18 = (*OPENPOSE.joints[:8], *OPENPOSE.joints[9:19])
@@ -32,27 +34,43 @@ LINES = ".jsonl"
 """The ending of a file that has an object a line."""
 
 
-def is_keypoints(path: Path) -> bool:
+def is_keypoints(path: Place) -> bool:
     """Whether this is a file of joints, or a folder of OpenPose's, and no picture or film."""
     if path.is_dir():
         return any(path.glob(f"*{OPENPOSE_ENDING}"))
     return path.suffix.lower() in (".json", LINES)
 
 
-def read_keypoints(path: Path) -> Iterator[Found]:
+def split_inputs(names: Iterable[str]) -> tuple[list[Place], list[str]]:
+    """The files of joints among the names of inputs, and the names of the others."""
+    files: list[Place] = []
+    others: list[str] = []
+    for name in names:
+        is_file = is_stored(name) or not is_url(name)  # and no stream
+        if is_file and is_keypoints(place(name)):
+            files.append(place(name))
+        else:
+            others.append(name)
+    return files, others
+
+
+def read_keypoints(path: Place) -> Iterator[Found]:
     """The people in a file of joints, or in a folder of OpenPose's files, one a frame.
 
     A `.jsonl` file and a folder are read as they are asked for, so that long films need no memory.
+    Of a file at a URL a copy is read.
 
     Raises:
         ValueError: If it is of no known layout; says what was found where.
     """
-    if path.is_dir():
-        for number, file in enumerate(sorted(path.glob(f"*{OPENPOSE_ENDING}"))):
+    with _told(path):
+        copy = local_copy(path)
+    if copy.is_dir():
+        for number, file in enumerate(sorted(copy.glob(f"*{OPENPOSE_ENDING}"))):
             for one in parse_keypoints(read_text(file), where=str(file)):
                 yield Found(str(path), 0, 0, one.poses, frame=number)
     elif path.suffix.lower() == LINES:
-        with _told(path), path.open(encoding="utf-8") as lines:
+        with _told(path), copy.open(encoding="utf-8-sig") as lines:
             number = 0
             for number, line in enumerate(lines, start=1):
                 if line.strip():
@@ -60,11 +78,11 @@ def read_keypoints(path: Path) -> Iterator[Found]:
         if not number:
             raise InputError(f"{path}: is empty")
     else:
-        yield from parse_keypoints(read_text(path), where=str(path))
+        yield from parse_keypoints(read_text(copy), where=str(path))
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(path: Place) -> Iterator[None]:
     """Turns what reading a file raises into words."""
     try:
         yield
@@ -95,7 +113,7 @@ def parse_keypoints(text: str, *, where: str) -> list[Found]:
             return [_own(one, f"{where}: entry {number}") for number, one in enumerate(content)]
     except InputError:
         raise
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise InputError(f"{where}: damaged, {error!r} in it") from error
     raise InputError(
         f"{where}: of no known layout; hourglass.predict --json, OpenPose and COCO keypoints are"
@@ -107,6 +125,8 @@ def _pose(names: Sequence[str], values: Sequence[Sequence[float]], where: str) -
         array = np.array(values, np.float32).reshape(len(names), 3)
     except ValueError as error:
         raise InputError(f"{where}: {len(names)} joints of x, y and score are needed") from error
+    if not np.isfinite(array).all():
+        raise InputError(f"{where}: every x, y and score must be a finite number")
     try:
         skeleton = Skeleton("keypoints", tuple(names), bones=(), mirror_pairs=(), groups=())
     except InputError as error:
@@ -126,7 +146,17 @@ def _own(entry: dict[str, Any], where: str) -> Found:
         pose = _pose(names, values, f"{where}, person {number}")
         poses.append(replace(pose, id=_number(person.get("id"), f"{where}, person {number}")))
     size = int(entry.get("width", 0)), int(entry.get("height", 0))
-    return Found(str(entry["image"]), *size, poses, entry.get("frame"), entry.get("time"))
+    frame = _number(entry.get("frame"), where, what="frame")
+    return Found(str(entry["image"]), *size, poses, frame, _seconds(entry.get("time"), where))
+
+
+def _seconds(value: Any, where: str) -> float | None:
+    """The frame's time in its film, if there is one."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InputError(f"{where}: time {value!r} must be a number of seconds")
+    return float(value)
 
 
 def _openpose(people: list[dict[str, Any]], where: str) -> list[Pose]:
@@ -145,10 +175,10 @@ def _openpose(people: list[dict[str, Any]], where: str) -> list[Pose]:
     return poses
 
 
-def _number(value: Any, where: str) -> int | None:
-    """The person's number in a film, if there is one."""
+def _number(value: Any, where: str, *, what: str = "id") -> int | None:
+    """The person's or the frame's number in a film, if there is one."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise InputError(f"{where}: id {value!r} must be a whole number")
+        raise InputError(f"{where}: {what} {value!r} must be a whole number")
     return value
 
 
@@ -156,12 +186,12 @@ def _coco_results(entries: list[dict[str, Any]], where: str) -> list[Found]:
     """Of a film, entries have `frame` and `track_id`, too, as `predict --coco` writes them."""
     by_image: dict[Any, Found] = {}
     for number, entry in enumerate(entries):
-        place = f"{where}: entry {number}"
+        here = f"{where}: entry {number}"
         image, frame = str(entry.get("file_name", entry["image_id"])), entry.get("frame")
-        pose = _pose(COCO.joints, entry["keypoints"], place)
-        pose = replace(pose, id=_number(entry.get("track_id"), place))
+        pose = _pose(COCO.joints, entry["keypoints"], here)
+        pose = replace(pose, id=_number(entry.get("track_id"), here))
         key = entry["image_id"], image, frame
-        by_image.setdefault(key, Found(image, 0, 0, [], _number(frame, place)))
+        by_image.setdefault(key, Found(image, 0, 0, [], _number(frame, here, what="frame")))
         by_image[key] = replace(by_image[key], poses=[*by_image[key].poses, pose])
     return list(by_image.values())
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from loguru import logger
 
@@ -17,17 +15,17 @@ from hourglass.core.progress import Progress
 from hourglass.core.storage import Place
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.films import see_film
-from hourglass.inference.passes import Pass, not_begun
+from hourglass.inference.passes import Pass, over_films
 from hourglass.inference.pipeline import Failed, Locate, Seen, Writer, see_pictures
 from hourglass.inference.smoothing import OneEuroFilter
 from hourglass.lifting.estimator import Body, Lifter
 from hourglass.lifting.keypoint_files import parse_keypoints, read_keypoints
 from hourglass.lifting.panel_film import PanelFilm
 from hourglass.lifting.panels import draw_panels
-from hourglass.lifting.results import Lifted, to_json
+from hourglass.lifting.results import Lifted
 from hourglass.media.inputs import Source
 from hourglass.media.pictures import save_picture
-from hourglass.media.results import Found
+from hourglass.media.results import to_json
 from hourglass.media.video import open_film
 
 TURN = 30.0
@@ -40,7 +38,7 @@ Take = Callable[[Lifted], object]
 """Gets what was lifted in a picture or frame, as soon as it is."""
 
 
-def lift_files(paths: Sequence[Path], lifter: Lifter, *, take: Take) -> list[str]:
+def lift_files(paths: Sequence[Place], lifter: Lifter, *, take: Take) -> list[str]:
     """Lifts the people in files of joints.
 
     Args:
@@ -140,7 +138,7 @@ def lift_pictures(
                 failures.append(str(one.error))
             else:
                 bodies = lifter.bodies(one.poses)
-                done = Lifted(_found(one, str(path)), bodies)
+                done = Lifted(one.found(str(path)), bodies)
                 failures += _refusals(str(path), done, lifter)
                 take(done)
                 target = drawn[path]
@@ -171,9 +169,7 @@ def lift_films(
     take: Take,
     **choices: Any,
 ) -> list[str]:
-    """`lift_film` of film after film; what fails is told, and the others are done.
-
-    Ctrl-C ends them all: the film that is looked at, and those that are still to come.
+    """`lift_film` of film after film, by `over_films`.
 
     Args:
         sources: The films' files, cameras' numbers, or streams' addresses.
@@ -187,19 +183,12 @@ def lift_films(
     Returns:
         A line for each failure.
     """
-    failures: list[str] = []
-    for number, source in enumerate(sources, start=1):
-        try:
-            film = lift_film(
-                source, estimator, lifter, locate, drawn=drawn[source], take=take, **choices
-            )
-        except InputError as error:
-            failures.append(str(error))
-            continue
-        failures += film.failures
-        if film.interrupted:
-            return failures + not_begun(sources[number:])
-    return failures
+    return over_films(
+        sources,
+        lambda source: lift_film(
+            source, estimator, lifter, locate, drawn=drawn[source], take=take, **choices
+        ),
+    ).failures
 
 
 def lift_film(
@@ -228,15 +217,15 @@ def lift_film(
         smooth: Filter joints against jitter, before and after they are lifted.
 
     Returns:
-        What was done; a failure after some frames, or that nobody could be lifted, is a line. A
-        camera's end is Ctrl-C: of anything else, it is told as one.
+        What was done; a failure after some frames, as `Pass.over` says, or that nobody could be
+        lifted, is a line.
 
     Raises:
         ValueError: If the film cannot be opened, not one frame can be looked at, or the film of
             the panels cannot be written.
     """
     film = open_film(source, every=every)
-    done, failures, interrupted = 0, [], False
+    done = Pass()
     films, steady = Films(), Steady(film.rate) if smooth else None
     with ExitStack() as stack:
         panels = stack.enter_context(PanelFilm(drawn, film, turn=TURN)) if drawn else None
@@ -247,29 +236,20 @@ def lift_film(
         seen = see_film(
             film, estimator, locate, detects=detects, smooth_at=smooth_at, live=film.live
         )
-        try:
+        with done.over(film):
             for one in seen:
                 bodies = lifter.bodies(one.poses)
                 if steady:
                     bodies = steady(one, bodies)
-                lifted = Lifted(_found(one, film.name), bodies)
+                lifted = Lifted(one.found(film.name), bodies)
                 take(lifted)
                 films.add(lifted)
-                done += 1
+                done.frames += 1
                 if panels:
                     panels.add(one, bodies)
                 progress.advance()
-        except KeyboardInterrupt:
-            interrupted = True
-            if film.live:
-                click.echo("interrupted", err=True)
-            else:
-                failures.append(f"{film.name}: interrupted after {done} frames, which are kept")
-        except InputError as error:
-            if not done:
-                raise
-            failures.append(str(error))
-    return Pass(done, failures + films.failures(), interrupted)
+    done.failures += films.failures()
+    return done
 
 
 class Steady:
@@ -294,10 +274,3 @@ class Steady:
 
 def _smoothed(body: Body | None, smoothing: OneEuroFilter) -> Body | None:
     return body and replace(body, points=smoothing(body.points, size=PERSON))
-
-
-def _found(seen: Seen, name: str) -> Found:
-    height, width = seen.picture.shape[:2]
-    frame = seen.frame
-    number, time = (frame.number, round(frame.time, 4)) if frame else (None, None)
-    return Found(name, width, height, seen.poses, number, time)

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
@@ -19,12 +17,10 @@ from hourglass.lifting.results import (
     Motions,
     csv_header,
     csv_rows,
-    to_json_item,
-    to_json_line,
     write_bvh,
 )
 from hourglass.media.inputs import Source
-from hourglass.media.result_files import LINES, GrowingFile, ListFile
+from hourglass.media.result_files import GrowingFile, JsonFile
 from hourglass.media.targets import (
     make_folder,
     refuse_existing,
@@ -45,7 +41,7 @@ class LiftedOutputs:
 
     json: Place | None = None
     csv: Place | None = None
-    bvh: Path | None = None
+    bvh: Place | None = None
 
     def refuse_wrong(
         self,
@@ -67,7 +63,7 @@ class LiftedOutputs:
         files = [path for path in (self.json, self.csv) if path]
         targets = [*files, *(path for path in drawn if path)]
         refuse_shared(targets, looked_at)
-        there: list[Place] = [*sorted(self.bvh.glob("*.bvh"))] if self.bvh else []
+        there = sorted(self.bvh.glob("*.bvh"), key=str) if self.bvh else []
         refuse_existing([*targets, *there], force)
         require_folders(files)
 
@@ -89,8 +85,7 @@ class LiftedFiles:
     def __init__(self, outputs: LiftedOutputs) -> None:
         self.entries = self.people = 0
         self._outputs, self._stack = outputs, ExitStack()
-        self._json: ListFile | None = None
-        self._lines: GrowingFile | None = None
+        self._json: JsonFile | None = None
         self._csv: GrowingFile | None = None
         self._motions: Motions | None = None
 
@@ -102,23 +97,15 @@ class LiftedFiles:
                 make_folder(outputs.bvh)
                 self._motions = Motions()
                 opened.callback(write_bvh, self._motions, outputs.bvh)
-            if outputs.json and outputs.json.suffix.lower() == LINES:
-                self._lines = opened.enter_context(GrowingFile(outputs.json, at_once=True))
-            elif outputs.json:
-                file = ListFile(outputs.json, start="[\n", between=",\n", end="\n]\n")
-                self._json = opened.enter_context(file)
+            if outputs.json:
+                self._json = opened.enter_context(JsonFile(outputs.json))
             if outputs.csv:
                 self._csv = opened.enter_context(GrowingFile(outputs.csv))
                 self._csv.write(csv_header())
             self._stack = opened.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def write(self, lifted: Lifted) -> None:
@@ -130,16 +117,14 @@ class LiftedFiles:
         self.entries += 1
         self.people += sum(body is not None for body in lifted.bodies)
         if self._json:
-            self._json.add(to_json_item(lifted))
-        if self._lines:
-            self._lines.write(to_json_line(lifted))
+            self._json.add(lifted)
         if self._csv:
             self._csv.write(csv_rows(lifted))
         if self._motions:
             self._motions.add(lifted)
 
 
-def _require_scipy(folder: Path) -> None:
+def _require_scipy(folder: Place) -> None:
     try:
         import hourglass.lifting.bvh  # noqa: F401
     except ImportError as error:

@@ -5,11 +5,8 @@ docs/LIFTING.md says what stands in each.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.files import write_file
+from hourglass.core.storage import Place
 from hourglass.lifting.body import BODY
 from hourglass.lifting.estimator import Body
-from hourglass.media.results import Found
+from hourglass.media.results import Found, csv_text
 from hourglass.media.video import DEFAULT_RATE
 
 DIGITS = 1
@@ -59,33 +57,17 @@ class Lifted:
         return {**self.found.to_dict(), "people": people}
 
 
-def to_json(lifted: Iterable[Lifted]) -> str:
-    """A list with an object per picture or frame; a person who was not lifted is null."""
-    return json.dumps([one.to_dict() for one in lifted], indent=1) + "\n"
-
-
-def to_json_item(lifted: Lifted) -> str:
-    """A picture or frame as it stands in the list of `to_json`, without what is around it."""
-    text = json.dumps(lifted.to_dict(), indent=1)
-    return "\n".join(f" {line}" for line in text.split("\n"))
-
-
-def to_json_line(lifted: Lifted) -> str:
-    """A picture or frame in a line of its own."""
-    return json.dumps(lifted.to_dict()) + "\n"
-
-
 def csv_header() -> str:
     """The names of the columns."""
     columns = [f"{name}_{part}" for name in BODY.joints for part in ("x", "y", "z", "score")]
-    return _csv([["image", "frame", "person", "id", *columns]])
+    return csv_text([["image", "frame", "person", "id", *columns]])
 
 
 def csv_rows(lifted: Lifted) -> str:
     """A row per person who was lifted: where, who, then x, y, z and score of each joint."""
     frame = "" if lifted.found.frame is None else lifted.found.frame
     people = enumerate(zip(lifted.ids, lifted.bodies, strict=True))
-    return _csv(
+    return csv_text(
         [lifted.found.image, frame, number, "" if own is None else own, *_values(body)]
         for number, (own, body) in people
         if body
@@ -95,12 +77,6 @@ def csv_rows(lifted: Lifted) -> str:
 def _values(body: Body) -> list[str]:
     scores = body.scores.round(3)[:, None]
     return [*map(_short, np.concatenate([body.points.round(DIGITS), scores], axis=1).ravel())]
-
-
-def _csv(rows: Iterable[Sequence[Any]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
-    return out.getvalue()
 
 
 def _short(value: float) -> str:
@@ -146,7 +122,7 @@ def _rate(times: Sequence[float]) -> float:
     return float(1 / np.median(steps)) if len(steps) and np.median(steps) > 0 else DEFAULT_RATE
 
 
-def write_bvh(motions: Motions, folder: Path) -> list[Path]:
+def write_bvh(motions: Motions, folder: Place) -> list[Place]:
     """Writes the motion of each person of each picture or film: `NAME.bvh`, `NAME_2.bvh`, …
 
     Where a name is taken by somebody of another input, the next number follows.
@@ -156,13 +132,13 @@ def write_bvh(motions: Motions, folder: Path) -> list[Path]:
     """
     from hourglass.lifting.bvh import to_bvh
 
-    written: list[Path] = []
+    written: dict[Place, None] = {}
     for image, person, points, rate in motions:
         names = _names(Path(image).stem, first=person + 1)
         path = next(folder / name for name in names if folder / name not in written)
         write_file(path, to_bvh(points, rate=rate))
-        written.append(path)
-    return written
+        written[path] = None
+    return list(written)
 
 
 def _names(stem: str, *, first: int) -> Iterator[str]:

@@ -10,7 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
+from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place, place
 from hourglass.lifting.model_file import SUFFIX, About, load_lifter
 
 ABOUT_MEMBER = "lifter.json"
@@ -160,8 +162,8 @@ def _read_about(path: str | Path) -> About:
     return About.from_text(text, where=str(path))
 
 
-def load_runtime(path: str | Path) -> LiftingRuntime:
-    """What runs a file, by its ending.
+def load_runtime(path: str | Place) -> LiftingRuntime:
+    """What runs a file, here or at a URL, by its ending.
 
     Raises:
         ValueError: If the ending is unknown, or the file cannot be used.
@@ -171,7 +173,8 @@ def load_runtime(path: str | Path) -> LiftingRuntime:
         ".tflite": LiteRTRuntime,
         ".onnx": OnnxRuntime,
     }
-    suffix = Path(path).suffix.lower()
+    path = place(path)
+    suffix = path.suffix.lower()
     if suffix not in kinds:
         raise InputError(f"{path}: lifting networks end in {', '.join(kinds)}")
-    return kinds[suffix](path)
+    return kinds[suffix](local_copy(path))

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from hourglass.core.files import aside, keeps_its_place, publish, write_error
 from hourglass.core.skeleton import Skeleton
 from hourglass.core.storage import Place
 from hourglass.media.inputs import Source
 from hourglass.media.results import (
+    Entry,
     Found,
     coco_entries,
     csv_header,
@@ -105,19 +105,16 @@ class ResultFiles:
         self._ids = ImageIds(pictures, films)
         self._names = OpenPoseNames(outputs.openpose) if outputs.openpose else None
         self._stack = ExitStack()
-        self._json: ListFile | None = None
+        self._json: JsonFile | None = None
         self._coco: ListFile | None = None
-        self._lines: GrowingFile | None = None
         self._csv: GrowingFile | None = None
 
     def __enter__(self) -> ResultFiles:
         outputs, enter = self._outputs, self._stack.enter_context
         with contextlib.ExitStack() as opened:
             opened.push(self._stack)
-            if outputs.json and outputs.json.suffix.lower() == LINES:
-                self._lines = enter(GrowingFile(outputs.json, at_once=True))
-            elif outputs.json:
-                self._json = enter(ListFile(outputs.json, start="[\n", between=",\n", end="\n]\n"))
+            if outputs.json:
+                self._json = enter(JsonFile(outputs.json))
             if outputs.csv:
                 self._csv = enter(GrowingFile(outputs.csv))
                 self._csv.write(csv_header(self._skeleton))
@@ -128,12 +125,7 @@ class ResultFiles:
             opened.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def write(self, found: Found) -> None:
@@ -143,9 +135,7 @@ class ResultFiles:
             ValueError: If one cannot be written; names it.
         """
         if self._json:
-            self._json.add(to_json_item(found))
-        if self._lines:
-            self._lines.write(to_json_line(found))
+            self._json.add(found)
         if self._csv:
             self._csv.write(csv_rows(found))
         if self._coco:
@@ -238,6 +228,39 @@ class ListFile(GrowingFile):
             self.write("[]\n" if self._is_empty else self._end)
         finally:
             super().__exit__(*error)
+
+
+class JsonFile:
+    """JSON of results that grows: a list, or an object a line if its name ends in `.jsonl`.
+
+    A context manager, which closes it whole.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Place) -> None:
+        self._lines: GrowingFile | None = None
+        self._list: ListFile | None = None
+        if path.suffix.lower() == LINES:
+            self._lines = GrowingFile(path, at_once=True)
+        else:
+            self._list = ListFile(path, start="[\n", between=",\n", end="\n]\n")
+
+    def __enter__(self) -> JsonFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for file in (self._lines, self._list):
+            if file:
+                file.__exit__(*error)
+
+    def add(self, entry: Entry) -> None:
+        """Adds a picture or frame."""
+        if self._lines:
+            self._lines.write(to_json_line(entry))
+        if self._list:
+            self._list.add(to_json_item(entry))
 
 
 class ImageIds:

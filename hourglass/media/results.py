@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -70,32 +70,39 @@ class Found:
         }
 
 
-def to_json(found: Iterable[Found]) -> str:
+class Entry(Protocol):
+    """What was found in a picture or frame, in whatever it is told."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and names, ready for JSON."""
+
+
+def to_json(entries: Iterable[Entry]) -> str:
     """A list with an object per picture or frame."""
-    return json.dumps([one.to_dict() for one in found], indent=1, allow_nan=False) + "\n"
+    return json.dumps([one.to_dict() for one in entries], indent=1, allow_nan=False) + "\n"
 
 
-def to_json_item(found: Found) -> str:
+def to_json_item(entry: Entry) -> str:
     """A picture or frame as it stands in the list of `to_json`, without what is around it."""
-    text = json.dumps(found.to_dict(), indent=1, allow_nan=False)
+    text = json.dumps(entry.to_dict(), indent=1, allow_nan=False)
     return "\n".join(f" {line}" for line in text.split("\n"))
 
 
-def to_json_line(found: Found) -> str:
+def to_json_line(entry: Entry) -> str:
     """A picture or frame in a line of its own."""
-    return json.dumps(found.to_dict(), allow_nan=False) + "\n"
+    return json.dumps(entry.to_dict(), allow_nan=False) + "\n"
 
 
 def csv_header(skeleton: Skeleton) -> str:
     """The names of the columns: picture, frame, person, box, score, and each joint's."""
     joints = [f"{name}_{part}" for name in skeleton.joints for part in ("x", "y", "score")]
     box = [f"box_{part}" for part in ("x", "y", "width", "height")]
-    return _csv([["image", "frame", "person", "id", *box, "score", *joints]])
+    return csv_text([["image", "frame", "person", "id", *box, "score", *joints]])
 
 
 def csv_rows(found: Found) -> str:
     """A row per person."""
-    return _csv(
+    return csv_text(
         [
             found.image,
             "" if found.frame is None else found.frame,
@@ -107,7 +114,8 @@ def csv_rows(found: Found) -> str:
     )
 
 
-def _csv(rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as they stand in a file."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()

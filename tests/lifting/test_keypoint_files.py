@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hourglass.core.files import write_file
 from hourglass.core.pose import Pose
 from hourglass.core.skeleton import COCO, MPII
-from hourglass.lifting.keypoint_files import is_keypoints, read_keypoints
+from hourglass.core.storage import Url
+from hourglass.lifting.keypoint_files import is_keypoints, read_keypoints, split_inputs
 from hourglass.media.results import (
     OPENPOSE,
     Found,
@@ -111,6 +113,8 @@ def test_lines_are_read_one_by_one(tmp_path: Path) -> None:
         assert (told.frame, told.time) == (0, 0.0)
     with pytest.raises(ValueError, match=r"film.jsonl: line 4: no JSON"):
         next(read)
+    path.write_text(one, encoding="utf-8-sig")  # as editors on Windows write it
+    assert [told.frame for told in read_keypoints(path)] == [0]
     path.write_text("")
     with pytest.raises(ValueError, match=r"film.jsonl: is empty"):
         next(read_keypoints(path))
@@ -128,6 +132,14 @@ def test_lines_are_read_one_by_one(tmp_path: Path) -> None:
             [{"image": "a", "people": [{"id": "x", "keypoints": [KEYPOINT]}]}],
             "id 'x' must be a whole number",
         ),
+        ([{"image": "a", "people": [], "frame": 1.5}], "entry 0: frame 1.5 must be a whole number"),
+        ([{"image": "a", "people": [], "time": "x"}], "entry 0: time 'x' must be a number of sec"),
+        (
+            '{"people": [{"pose_keypoints_2d": [NaN' + ", 1" * 74 + "]}]}",
+            "person 0: every x, y and score must be a finite number",
+        ),
+        ('[{"image": "a", "people": [], "time": NaN}]', "time nan must be a number of seconds"),
+        ('[{"image": "a", "people": [], "width": Infinity}]', "damaged, OverflowError"),
         ([{"image": "a", "people": [{"keypoints": []}]}], "person 0: .* has 0 joints"),
         ([{"image_id": 1, "keypoints": [1, 2]}], "17 joints of x, y and score"),
         ({"annotations": [{"image_id": 1}]}, "none of its annotations has keypoints"),
@@ -144,3 +156,17 @@ def test_pictures_are_no_joints(tmp_path: Path) -> None:
     assert not is_keypoints(tmp_path)
     with pytest.raises(ValueError, match="cannot be read"):
         list(read_keypoints(tmp_path / "none.json"))
+
+
+def test_files_of_joints_are_told_from_pictures_films_and_streams(tmp_path: Path, memory: Url):
+    joints, lines = tmp_path / "joints.json", memory / "joints.jsonl"
+    write_file(joints, to_json([found()]))
+    write_file(lines, to_json_line(found()))
+    others = ["a.jpg", "0", "rtsp://camera/live.json", str(tmp_path), str(memory / "film.mp4")]
+    files, left = split_inputs([str(joints), *others, str(lines)])
+    assert (files, left) == ([joints, lines], others)
+    for file in files:
+        (one,) = read_keypoints(file)
+        assert (one.image, one.width) == ("a.jpg", 640)
+    with pytest.raises(ValueError, match=rf"^{memory}/none\.json: cannot be read \(no such file"):
+        list(read_keypoints(memory / "none.json"))

@@ -20,12 +20,9 @@ from hourglass.lifting.results import (
     Motions,
     csv_header,
     csv_rows,
-    to_json,
-    to_json_item,
-    to_json_line,
     write_bvh,
 )
-from hourglass.media.results import Found
+from hourglass.media.results import Found, to_json, to_json_item, to_json_line
 
 
 def body(points: np.ndarray) -> Body:
