@@ -16,7 +16,8 @@ import click
 
 from benchmarks.hold_out import hold_out
 from hourglass.console import command
-from hourglass.core.config import Config, preset
+from hourglass.core.config import Config
+from hourglass.core.presets import preset
 from hourglass.scoring.evaluation import evaluate
 from hourglass.training.run import train
 

@@ -21,10 +21,10 @@ from PIL import Image
 
 from benchmarks.comparison import Row, report, take_turns
 from hourglass.console import command, quiet_stderr
-from hourglass.core.config import preset
 from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.errors import InputError
 from hourglass.core.pose import Box
+from hourglass.core.presets import preset
 from hourglass.core.skeleton import MPII
 from hourglass.inference.estimator import BATCH_SIZE, SHIPPED, PoseEstimator
 from hourglass.scoring.pck import Score, pckh

@@ -25,8 +25,9 @@ from benchmarks.comparison import RESULTS, Row, report, take_turns
 from benchmarks.flops import training_flops
 from benchmarks.made_up import LARGE, made_up_shards
 from hourglass.console import command
-from hourglass.core.config import PRESETS, Config, preset
+from hourglass.core.config import Config
 from hourglass.core.errors import InputError
+from hourglass.core.presets import PRESETS, preset
 from hourglass.data.batches import InputClock
 from hourglass.networks.hourglass import build_network
 from hourglass.training.callbacks.throughput import Throughput

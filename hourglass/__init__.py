@@ -19,9 +19,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hourglass.core.config import Config, preset
+    from hourglass.core.config import Config
     from hourglass.core.errors import InputError
     from hourglass.core.pose import Pose
+    from hourglass.core.presets import preset
     from hourglass.core.skeleton import COCO, MPII, Skeleton
     from hourglass.data.building.build import build as build_shards
     from hourglass.inference.estimator import PoseEstimator
@@ -56,7 +57,7 @@ _HOMES = {
     "MPII": "core.skeleton",
     "COCO": "core.skeleton",
     "Config": "core.config",
-    "preset": "core.config",
+    "preset": "core.presets",
     "build_shards": "data.building.build",
     "train": "training.run",
     "evaluate": "scoring.evaluation",

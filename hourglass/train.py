@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from hourglass.console import PLACE, cluster_options, command, going_on, quiet_stderr
-from hourglass.core.config import PRECISIONS, PRESETS, SCHEDULES, SECTIONS
+from hourglass.core.config import PRECISIONS, SCHEDULES, SECTIONS
 from hourglass.core.errors import InputError
+from hourglass.core.presets import PRESETS
 from hourglass.core.storage import Place
 from hourglass.training import cluster
 from hourglass.training.choices import DEFAULT_PRESET, chosen_config, chosen_data, given_choices
@@ -118,8 +119,7 @@ def main(
             from hourglass.networks.hourglass import build_network
             from hourglass.networks.summary import layer_table
 
-            click.echo(layer_table(build_network(config.network)))
-        return
+            return click.echo(layer_table(build_network(config.network)))
     where: Any = {"folder": folder, "board": board, "resume": resume}
     where |= {"new_data": new_data, "weights": weights, "teacher": teacher}
     with going_on(lambda: how_to_go_on(folder)):

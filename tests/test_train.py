@@ -26,19 +26,18 @@ from loguru import logger
 
 from hourglass.core import files
 from hourglass.core.config import (
-    PRESETS,
     AugmentConfig,
     Config,
     NetworkConfig,
     TrainConfig,
     from_json,
-    preset,
     to_json,
 )
 from hourglass.core.errors import InputError
 from hourglass.core.files import aside
 from hourglass.core.locking import alone_in
 from hourglass.core.person import Person
+from hourglass.core.presets import PRESETS, preset
 from hourglass.data.datasets import training_dataset
 from hourglass.data.loader import training_batches
 from hourglass.data.records import frame, to_example
@@ -199,7 +198,8 @@ import tensorflow as tf
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 from hourglass.training.callbacks.non_finite import StopOnNonFinite
-from hourglass.core.config import PRESETS, from_json
+from hourglass.core.config import from_json
+from hourglass.core.presets import PRESETS
 from hourglass.train import main
 
 PRESETS["tiny"] = from_json(open(sys.argv[1]).read(), where=sys.argv[1])

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hourglass.core.errors import InputError
-from hourglass.core.skeleton import Skeleton, side_of
+from hourglass.core.sides import side_of
+from hourglass.core.skeleton import Skeleton
 
 Box = tuple[float, float, float, float]
 """(x, y, width, height), px; x and y are the upper left pixel's index."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from hourglass.core.config import NetworkConfig, preset
+from hourglass.core.config import NetworkConfig
+from hourglass.core.presets import preset
 from hourglass.networks.blocks import Blocks, residual
 from hourglass.networks.encoders import RESCALING
 from hourglass.networks.unet import unet

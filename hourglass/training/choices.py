@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hourglass.core.config import FILE, Config, from_json, parse_choice, preset, same_layers
+from hourglass.core.config import FILE, Config, from_json, parse_choice, same_layers
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
+from hourglass.core.presets import preset
 from hourglass.core.storage import Place
 
 DEFAULT_PRESET = "hg4"

@@ -19,8 +19,8 @@ from benchmarks.scaling_plan import (
     read_measured,
     table,
 )
-from hourglass.core.config import preset
 from hourglass.core.person import Person
+from hourglass.core.presets import preset
 from hourglass.data.shards import Place
 
 

@@ -18,7 +18,8 @@ from benchmarks.cards import PEAKS, card_name, peak
 from benchmarks.comparison import Row
 from benchmarks.flops import training_flops
 from benchmarks.train_step import Case, main, measure_speed
-from hourglass.core.config import PRESETS, AugmentConfig, Config, NetworkConfig, TrainConfig
+from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainConfig
+from hourglass.core.presets import PRESETS
 from hourglass.networks.hourglass import build_network
 from hourglass.networks.normalization import FusedBatchNormalization
 from hourglass.training.devices import Devices

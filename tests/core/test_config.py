@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from hourglass.core.config import (
-    PRESETS,
     SECTIONS,
     AugmentConfig,
     Config,
@@ -20,9 +19,9 @@ from hourglass.core.config import (
     from_json,
     parse_choice,
     parse_weights,
-    preset,
     to_json,
 )
+from hourglass.core.presets import preset
 from hourglass.core.skeleton import COCO, MPII, Skeleton
 
 INF, NAN = float("inf"), float("nan")
@@ -183,27 +182,6 @@ def test_replacing_a_value_checks_it_again():
         dataclasses.replace(TrainConfig(), epochs=-3)
 
 
-@pytest.mark.parametrize(("name", "stacks"), [("hg1", 1), ("hg2", 2), ("hg4", 4), ("hg8", 8)])
-def test_the_papers_presets_have_the_papers_shape(name: str, stacks: int):
-    assert preset(name).network == NetworkConfig(
-        stacks=stacks, channels=256, depth=4, input_size=256, joints=16
-    )
-
-
-@pytest.mark.parametrize(("name", "cells"), [("small", 32), ("tiny", 24)])
-def test_smaller_presets_have_smaller_heatmaps(name: str, cells: int):
-    assert preset(name).network.heatmap_size == cells
-
-
-def test_presets_for_phones_have_a_pretrained_encoder():
-    stages = {
-        name: config.network.encoder_stages
-        for name, config in PRESETS.items()
-        if config.network.encoder == "lite0"
-    }
-    assert stages == {"lite": 7, "nano": 5, "pico": 4}
-
-
 @pytest.mark.parametrize(
     ("changes", "allowed"),
     [({"stacks": 2}, "stacks is 2, it must be 1"), ({"encoder": "lite0"}, "encoder is 'lite0'")],
@@ -223,18 +201,6 @@ def test_a_unet_is_one_stack_without_an_encoder(changes: dict[str, Any], allowed
 )
 def test_weights_of_sources_are_read(text: str, weights: dict[str, float]):
     assert parse_weights(DataConfig(source_weights=text).source_weights) == weights
-
-
-def test_an_unknown_preset_lists_the_known_ones():
-    with pytest.raises(
-        ValueError, match=rf"no preset is called 'hg3'; there are {', '.join(PRESETS)}$"
-    ):
-        preset("hg3")
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_comes_back_from_json_unchanged(name: str):
-    assert from_json(to_json(PRESETS[name]), where="here") == PRESETS[name]
 
 
 def test_every_changed_value_comes_back_from_json():

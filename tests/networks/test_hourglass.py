@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hourglass.core.config import NetworkConfig, preset
+from hourglass.core.config import NetworkConfig
+from hourglass.core.presets import preset
 from hourglass.networks.hourglass import build_network, last_stack
 
 MICRO = NetworkConfig(stacks=2, channels=8, depth=1, input_size=32, joints=3)

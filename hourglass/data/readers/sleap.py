@@ -21,7 +21,8 @@ import numpy as np
 
 from hourglass.core.errors import InputError
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
-from hourglass.core.skeleton import Skeleton, side_of
+from hourglass.core.sides import side_of
+from hourglass.core.skeleton import Skeleton
 from hourglass.data.readers.label_set import (
     WHOLE,
     Labels,

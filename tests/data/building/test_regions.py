@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hourglass.core.config import PRESETS, AugmentConfig
+from hourglass.core.config import AugmentConfig
 from hourglass.core.geometry import apply_affine, invert_affine
 from hourglass.core.person import Person
+from hourglass.core.presets import PRESETS
 from hourglass.data.augment import random_crop_matrices
 from hourglass.data.building.regions import REACH, moved, reachable_region
 from hourglass.media.pictures import JPEG_BLOCK, MIN_SIDE, Region

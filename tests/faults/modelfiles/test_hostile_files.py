@@ -16,8 +16,9 @@ import keras
 import numpy as np
 import pytest
 
-from hourglass.core.config import PRESETS, Config
+from hourglass.core.config import Config
 from hourglass.core.errors import InputError
+from hourglass.core.presets import PRESETS
 from hourglass.modelfiles import archive
 from hourglass.modelfiles.keras_file import (
     OPTIMIZER_MEMBER,
