@@ -86,6 +86,7 @@ WINGS = {
             "normalization",
             "shifts",
             "encoders",
+            "encoder_weights",
             "blocks",
             "unet",
             "hourglass",
@@ -225,6 +226,7 @@ WITH_TENSORFLOW = {"core/processor", "networks/normalization"}
 """Rooms of those wings that may use TensorFlow, inside functions or not."""
 
 ON_ANY_BACKEND = [
+    "networks/encoder_weights",
     "networks/encoders",
     "networks/folding",
     "networks/hourglass",

@@ -26,6 +26,12 @@ from hourglass.media.targets import refuse_existing
 with quiet_stderr():  # what TensorFlow prints while it loads
     import keras
 
+    from hourglass.networks.encoder_weights import (
+        fill_encoder,
+        imagenet_path,
+        load_imagenet,
+        save_imagenet,
+    )
     from hourglass.networks.encoders import (
         PIXEL_MEAN,
         PIXEL_SCALE,
@@ -35,10 +41,6 @@ with quiet_stderr():  # what TensorFlow prints while it loads
         efficientnet_lite,
         encoder_layers,
         encoder_variant,
-        fill_encoder,
-        imagenet_path,
-        load_imagenet,
-        save_imagenet,
     )
 
 INSTALL = "python -m pip install --editable '.[convert]'"

@@ -11,7 +11,7 @@ from loguru import logger
 from hourglass.core.config import Config, NetworkConfig, TrainConfig, same_layers
 from hourglass.core.errors import InputError
 from hourglass.modelfiles.keras_file import load_model, read_config
-from hourglass.networks.encoders import encoder_arrays, fill_encoder, load_imagenet
+from hourglass.networks.encoder_weights import encoder_arrays, fill_encoder, load_imagenet
 from hourglass.networks.hourglass import build_network
 from hourglass.networks.losses import ForegroundWeightedMSE, HeatmapLoss, SoftIoU
 from hourglass.training.devices import Devices

@@ -10,8 +10,7 @@ import pytest
 import tensorflow as tf
 
 from hourglass.core.config import NetworkConfig
-from hourglass.networks import encoders
-from hourglass.networks.encoders import Scaling, efficientnet_lite
+from hourglass.networks.encoders import efficientnet_lite
 from hourglass.networks.hourglass import build_network
 from hourglass.networks.normalization import (
     FusedBatchNormalization,
@@ -299,10 +298,9 @@ def test_every_norm_of_a_network_is_fused_if_asked():
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_every_norm_of_an_encoder_is_fused_if_asked(monkeypatch: pytest.MonkeyPatch, fused: bool):
-    monkeypatch.setitem(encoders.VARIANTS, "nano", Scaling(0.2, 0.5))
+def test_every_norm_of_an_encoder_is_fused_if_asked(nano: str, fused: bool):
     images = keras.Input((64, 64, 3))
-    model = keras.Model(images, efficientnet_lite(images, "nano", fused=fused))
+    model = keras.Model(images, efficientnet_lite(images, nano, fused=fused))
     kind = FusedBatchNormalization if fused else keras.layers.BatchNormalization
     assert norms_of(model) == {kind}
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hourglass.networks import encoders
-from hourglass.networks.encoders import Scaling, imagenet_path
+from hourglass.networks.encoder_weights import fill_encoder, imagenet_path
+from hourglass.networks.encoders import Scaling
 from tools import convert_backbone
 from tools.convert_backbone import build_encoder, convert_state, differences, source_names
 
@@ -100,7 +101,7 @@ def test_statistics_and_factors_are_not_mixed_up(nano: keras.Model):
 
 def test_what_was_converted_fits_the_model(nano: keras.Model):
     arrays = convert_state(make_state(nano), nano, where="here")
-    encoders.fill_encoder(nano, arrays, where="here")
+    fill_encoder(nano, arrays, where="here")
     kernel = nano.get_layer("nano_stem_conv").kernel
     np.testing.assert_array_equal(kernel, arrays["nano_stem_conv/kernel"])
 

@@ -12,7 +12,7 @@ import pytest
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
 from hourglass.modelfiles.keras_file import save_model
 from hourglass.networks.blocks import BATCH_NORM
-from hourglass.networks.encoders import encoder_arrays
+from hourglass.networks.encoder_weights import encoder_arrays
 from hourglass.networks.hourglass import build_network
 from hourglass.training.devices import Devices
 from hourglass.training.model import average_statistics, compiled_network
