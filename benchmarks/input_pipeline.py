@@ -102,7 +102,7 @@ def exactness_row(name: str, pattern: str) -> Row:
     import tensorflow as tf
 
     from hourglass.core.geometry import crop
-    from hourglass.data.datasets import Preprocessor
+    from hourglass.data.preprocessing import Preprocessor
     from hourglass.data.records import parse_example
 
     logger.info(f"crops, {name}")

@@ -111,6 +111,7 @@ WINGS = {
             "appearance",
             "crops",
             "batches",
+            "preprocessing",
             "datasets",
             "loader",
         ),

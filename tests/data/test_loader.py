@@ -98,7 +98,7 @@ def test_validation_is_what_tensorflow_makes_of_it(shards: Path, config: Config)
 def test_the_same_people_and_seed_make_what_tensorflow_makes(shards: Path, config: Config):
     import tensorflow as tf
 
-    from hourglass.data.datasets import Preprocessor
+    from hourglass.data.preprocessing import Preprocessor
 
     places = find_records(find_shards(f"{shards}/train*"))[:6]
     out = empty_batch(config, 6)
