@@ -553,6 +553,14 @@ def test_a_second_run_writes_nothing(original: Source, output: Path):
     assert (output / "manifest.json").read_bytes() == manifest
 
 
+def test_a_run_with_nothing_to_do_asks_ray_for_nothing(
+    original: Source, output: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # Asked for its nodes, a Ray that nobody has started starts itself.
+    monkeypatch.delattr("ray.nodes")
+    assert counts(run(original, output)) == (0, SHARDS)
+
+
 def test_a_program_is_told_what_a_run_did(original: Source, output: Path):
     (output / NAMES[1]).unlink()
     summary = build(

@@ -8,17 +8,13 @@ different.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-import numpy as np
 from loguru import logger
 
 from hourglass.core import cluster
@@ -29,7 +25,7 @@ from hourglass.core.locking import alone_in
 from hourglass.core.person import Person
 from hourglass.core.progress import Progress
 from hourglass.core.skeleton import Skeleton, read_skeleton
-from hourglass.core.storage import Entry, Place, Url, place
+from hourglass.core.storage import Place, Url, place
 from hourglass.data.building.gathering import find_pictures, tell
 from hourglass.data.building.manifest import (
     MANIFEST,
@@ -40,11 +36,12 @@ from hourglass.data.building.manifest import (
     read_manifest,
     write_manifest,
 )
+from hourglass.data.building.planning import MISSING, Recipe, picture_signatures, plan_shards
 from hourglass.data.building.regions import REACH
 from hourglass.data.building.shard_writer import Outcome, Plan, picture_path, write_shard
 from hourglass.data.readers.labels import read_labels
 from hourglass.data.records import SCHEMA_VERSION
-from hourglass.data.shards import SUFFIX, shard_name
+from hourglass.data.shards import SUFFIX
 from hourglass.media.pictures import read_bytes, to_jpeg
 
 PROBE = "probe"
@@ -56,10 +53,6 @@ OWN_FILES = re.compile(
     rf"|{PROBE}{re.escape(TEMPORARY)}(\.\d+{re.escape(TEMPORARY)})?"
 )
 """Names of shards and of what a killed run leaves; other files in the folder are not touched."""
-
-
-MISSING = "missing"
-"""What stands for size and time of a picture that is not there."""
 
 
 PUBLISHERS = 8
@@ -140,24 +133,23 @@ def build(
     if isinstance(images, Url) and not images.is_shared:
         images = local_copy(images)
     people = labels.people
-    signatures = _picture_signatures(images, people)
+    recipe = Recipe(labels.skeleton, store, picture_signatures(images, people))
     _make_writable(output)
-    made_from: Any = {"skeleton": labels.skeleton, "store": store, "signatures": signatures}
     counts = {"train": train_shards, "validation": val_shards}
     plans = [
         plan
         for split, group in people.items()
-        for plan in _plan(split, group, counts[split], seed, made_from)
+        for plan in plan_shards(split, group, counts[split], recipe, seed=seed)
     ]
     with alone_in(output, doing="a build"):
         last = read_manifest(output)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
-            source=_source_hash([one for group in people.values() for one in group], **made_from),
+            source=recipe.source_of([one for group in people.values() for one in group]),
             skeleton=labels.skeleton.to_dict(),
             annotations=str(annotations.resolve()),
             people={split: len(group) for split, group in people.items()},
-            bad_pictures=_known_bad(images, signatures, last),
+            bad_pictures=_known_bad(images, recipe.signatures, last),
             shards={},
             reach=None if store == "whole" else REACH,
             ignored=ignored_of(labels.ignored, people["validation"]),
@@ -212,79 +204,6 @@ def _make_writable(output: Place) -> None:
         probe.unlink(missing_ok=True)  # another build may have
     except OSError as error:
         raise write_error(output, error) from error
-
-
-def _picture_signatures(images: Place, people: dict[str, list[Person]]) -> dict[str, str]:
-    """Size and time of every picture: cheap to read, and different once a picture changes.
-
-    At a URL, one listing tells them; checksums take the place of times there.
-    """
-    if not images.is_dir():
-        raise InputError(f"{images}: no such folder of pictures")
-    names = {person.filename: None for group in people.values() for person in group}
-    if isinstance(images, Url):
-        there = images.entries()
-        return {name: _entry_signature(there.get(name)) for name in names}
-    return {name: _picture_signature(picture_path(images, name)) for name in names}
-
-
-def _entry_signature(entry: Entry | None) -> str:
-    return f"{entry.size} {entry.version}" if entry else MISSING
-
-
-def _picture_signature(path: str) -> str:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):  # no file can have such a name
-        return MISSING
-    return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _source_hash(
-    people: Iterable[Person], skeleton: Skeleton, store: str, signatures: dict[str, str]
-) -> str:
-    kept = "" if store == "whole" else f" {store} {REACH}"
-    digest = hashlib.sha256(f"schema {SCHEMA_VERSION}{kept} {skeleton.to_dict()}".encode())
-    for person in people:
-        about = (person.filename, signatures[person.filename], person.box, person.area)
-        digest.update(f"{about} {person.source}\n".encode())
-        digest.update(person.points.tobytes() + person.visibility.tobytes())
-        digest.update(person.center.tobytes() + np.float64(person.scale).tobytes())
-        if person.weights is not None:
-            digest.update(person.weights.tobytes())
-    return digest.hexdigest()
-
-
-def _plan(
-    split: str,
-    people: list[Person],
-    shards: int,
-    seed: int,
-    made_from: Any,
-) -> list[Plan]:
-    """Shuffles the people and deals them out to shards of equal size ±1, bad pictures counted.
-
-    `made_from` is what `_source_hash` needs besides the people.
-    """
-    if shards > len(people):
-        logger.warning(f"{shards} {split} shards for {len(people)} people: making {len(people)}")
-        shards = len(people)
-    order = np.random.default_rng(seed).permutation(len(people))
-    plans = []
-    for number, members in enumerate(np.array_split(order, shards), start=1):
-        chosen = _by_picture([people[index] for index in members])
-        name = shard_name(split, number, shards)
-        source = _source_hash(chosen, **made_from)
-        plans.append(Plan(name, chosen, made_from["store"], source))
-    return plans
-
-
-def _by_picture(people: list[Person]) -> list[Person]:
-    """The same order, but that those of one picture follow its first, so that it is read once."""
-    groups: dict[str, list[Person]] = {}
-    for person in people:
-        groups.setdefault(person.filename, []).append(person)
-    return [person for group in groups.values() for person in group]
 
 
 def _known_bad(images: Place, signatures: dict[str, str], last: Manifest | None) -> dict[str, str]:
