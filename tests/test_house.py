@@ -67,6 +67,7 @@ WINGS = {
             "depth",
             "kinds",
             "pictures",
+            "motion",
             "inputs",
             "video",
             "sound",

@@ -9,9 +9,8 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -41,9 +40,6 @@ JPEG_QUALITY = 95
 JPEG_BLOCK = 16
 """Side of the squares that a JPEG is made of, px: pixels of one never depend on another's, but for
 colours, which some decoders smooth across."""
-
-SHORTEST_SHOWN, USUALLY_SHOWN = 0.011, 0.1
-"""Seconds: of a moving picture, browsers show what says less than the first for the second."""
 
 HEADER = 4096
 """Bytes of a file that tell its kind."""
@@ -135,7 +131,7 @@ def upright_picture(data: bytes, *, where: str, most_pixels: int = MAX_PIXELS) -
         TooLargeError: If it has more than `most_pixels`; they are not decoded.
         ValueError: As `read_picture`.
     """
-    image = _open(data, where)
+    image = opened(data, where)
     width, height = image.size
     if width * height > most_pixels:
         raise TooLargeError(
@@ -145,7 +141,7 @@ def upright_picture(data: bytes, *, where: str, most_pixels: int = MAX_PIXELS) -
     if corrupt := _corruption(image, data):
         logger.warning(f"{where}: read as far as it can be, its data are damaged ({corrupt})")
     ImageOps.exif_transpose(image, in_place=True)  # where nothing is turned, nothing is copied
-    return np.asarray(_to_rgb(image))
+    return np.asarray(to_rgb(image))
 
 
 def as_picture(image: np.ndarray | Image.Image) -> np.ndarray:
@@ -160,7 +156,7 @@ def as_picture(image: np.ndarray | Image.Image) -> np.ndarray:
     """
     if isinstance(image, Image.Image):
         try:
-            return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+            return np.asarray(to_rgb(ImageOps.exif_transpose(image)))
         except DECODER_ERRORS as error:  # Pillow decodes a file's pixels only now
             raise InputError(f"the Pillow image cannot be decoded ({error})") from error
     if not isinstance(image, np.ndarray):
@@ -179,7 +175,7 @@ def decode_picture(data: bytes, *, where: str) -> np.ndarray:
     Raises:
         ValueError: As `read_picture`.
     """
-    return np.asarray(_to_rgb(_decode(data, where)))
+    return np.asarray(to_rgb(_decode(data, where)))
 
 
 def picture_size(path: str | Place) -> tuple[int, int]:
@@ -189,7 +185,7 @@ def picture_size(path: str | Place) -> tuple[int, int]:
         ValueError: As `read_picture`.
     """
     try:
-        with _opened(path) as file, warnings.catch_warnings():
+        with _file(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             kinds = openable(file.read(HEADER))
             file.seek(0)
@@ -210,12 +206,12 @@ def to_jpeg(data: bytes, *, where: str) -> Jpeg:
     Raises:
         ValueError: As `read_picture`.
     """
-    image = _open(data, where)
+    image = opened(data, where)
     if image.format == "JPEG" and image.mode == "RGB" and not _is_turned(image):
         _require_sound(image, data, where)
         width, height = image.size
         return Jpeg(data, height, width)
-    upright = _to_rgb(ImageOps.exif_transpose(_decode(data, where)))
+    upright = to_rgb(ImageOps.exif_transpose(_decode(data, where)))
     out = io.BytesIO()
     upright.save(out, "JPEG", quality=JPEG_QUALITY)
     return Jpeg(out.getvalue(), upright.height, upright.width)
@@ -233,7 +229,7 @@ def cut_jpeg(data: bytes, regions: Sequence[Region], *, where: str) -> list[Jpeg
     image = _decode(data, where)
     if _is_turned(image):
         image = ImageOps.exif_transpose(image)
-    options, pixels = _encoding(image), _to_rgb(image)
+    options, pixels = _encoding(image), to_rgb(image)
     parts = []
     for region in regions:
         height, width = region.bottom - region.top, region.right - region.left
@@ -273,7 +269,7 @@ def _encoding(image: Image.Image) -> dict[str, Any]:
     return {"quality": JPEG_QUALITY}
 
 
-def _opened(path: str | Place) -> BinaryIO:
+def _file(path: str | Place) -> BinaryIO:
     """A file to read; of one at a URL all is fetched."""
     where = place(path) if isinstance(path, str) and is_url(path) else path
     if isinstance(where, Url):
@@ -288,7 +284,7 @@ def read_bytes(path: str | Place) -> bytes:
         ValueError: If it is missing, empty or cannot be read.
     """
     try:
-        with _opened(path) as file:
+        with _file(path) as file:
             data = file.read()
     except OSError as error:
         raise InputError(f"{path}: picture cannot be read ({error.strerror})") from error
@@ -301,7 +297,7 @@ def read_bytes(path: str | Place) -> bytes:
 
 def _decode(data: bytes, where: str) -> Image.Image:
     """The picture, if all of its data are sound."""
-    image = _open(data, where)
+    image = opened(data, where)
     _require_sound(image, data, where)
     _load(image, data, where)
     return image
@@ -328,7 +324,7 @@ def _corruption(image: Image.Image, data: bytes) -> str | None:
 
 
 def _load(image: Image.Image, data: bytes, where: str) -> None:
-    """Decodes the pixels of what `_open` opened."""
+    """Decodes the pixels of what `opened` gave."""
     _require_end(image, data, where)
     told = image.size
     try:
@@ -345,8 +341,12 @@ def _require_end(image: Image.Image, data: bytes, where: str) -> None:
         raise InputError(f"{where}: picture is damaged (the JPEG has no end)")
 
 
-def _open(data: bytes, where: str) -> Image.Image:
-    """The picture's header, its size within the limits; its pixels are not decoded yet."""
+def opened(data: bytes, where: str) -> Image.Image:
+    """The picture's header, its size within the limits; its pixels are not decoded yet.
+
+    Raises:
+        ValueError: As `read_picture`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -378,7 +378,8 @@ def _require_size(image: Image.Image, where: str) -> None:
         )
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Of any mode; what can be seen through shows white."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I") or image.mode == "F":
@@ -387,49 +388,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         picture = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), picture).convert("RGB")
     return image.convert("RGB")
-
-
-class Motion:
-    """The pictures of a file that moves, in turn, each with the seconds for which it is shown.
-
-    Attributes:
-        count: How many there are.
-        first_seconds: For how long the first is shown.
-
-    Raises:
-        ValueError: As `read_picture`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._data, self._where = read_bytes(path), str(path)
-        image = _open(self._data, self._where)
-        self.first_seconds = _seconds_shown(image)
-        try:
-            self.count: int = getattr(image, "n_frames", 1)
-        except DECODER_ERRORS as error:
-            raise InputError(f"{self._where}: film is damaged ({error})") from error
-
-    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Pictures (H, W, 3) uint8 RGB and seconds; one picture is decoded at a time.
-
-        Raises:
-            ValueError: Where the data end too early.
-        """
-        image = _open(self._data, self._where)
-        for number in range(self.count):
-            try:
-                image.seek(number)
-                image.load()
-            except DECODER_ERRORS as error:
-                raise InputError(
-                    f"{self._where}: film is damaged, it ends after {number} of {self.count} frames"
-                ) from error
-            yield np.asarray(_to_rgb(image)), _seconds_shown(image)
-
-
-def _seconds_shown(image: Image.Image) -> float:
-    seconds = float(image.info.get("duration") or 0) / 1000
-    return seconds if seconds > SHORTEST_SHOWN else USUALLY_SHOWN
 
 
 def save_picture(picture: np.ndarray, path: Place) -> None:

@@ -24,7 +24,7 @@ from hourglass.core.errors import InputError
 from hourglass.core.storage import Url, redacted
 from hourglass.media.inputs import Source
 from hourglass.media.kinds import is_animated
-from hourglass.media.pictures import Motion
+from hourglass.media.motion import Motion
 
 SHORTEST = 0.9
 """A film of fewer of the frames that it promises is damaged; some promise a few too many."""

@@ -15,12 +15,32 @@ import numpy as np
 
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
+from hourglass.core.storage import Place
 from hourglass.modelfiles.keras_file import load_weights, read_config
 from hourglass.networks.hourglass import build_network, last_stack
 from hourglass.training.devices import on_this_process
 
+TEACHER_SHARE = 0.5
+"""A teacher's part in the targets, as much as the labels'."""
+
 FAINTEST = 0.05
 """A teacher's values below it are taken for 0: they are its background, and not joints."""
+
+
+def with_teacher(config: Config, teacher: str | Place | None) -> Config:
+    """The choices with the usual share of a teacher's, where there is one.
+
+    Raises:
+        ValueError: If the run has learnt from a teacher that is not given.
+    """
+    if teacher and not config.train.teacher_share:
+        return config.replace("train.teacher_share", TEACHER_SHARE)
+    if config.train.teacher_share and not teacher:
+        raise InputError(
+            f"train.teacher_share is {config.train.teacher_share}: the run learns from a teacher, "
+            "which --teacher must name again"
+        )
+    return config
 
 
 class Teacher:

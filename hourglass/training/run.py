@@ -45,7 +45,7 @@ from hourglass.training.callbacks.throughput import Throughput
 from hourglass.training.callbacks.upload import Upload
 from hourglass.training.callbacks.validate import Validate
 from hourglass.training.devices import Devices, find_devices
-from hourglass.training.distillation import Teacher
+from hourglass.training.distillation import Teacher, with_teacher
 from hourglass.training.feed import pairs, training_feed, validation_feed
 from hourglass.training.folders import RunFolders
 from hourglass.training.hooks import Augment, Hooks, Loss
@@ -312,10 +312,6 @@ def _require_divisible(batch_size: int, devices: Devices) -> None:
         )
 
 
-TEACHER_SHARE = 0.5
-"""A teacher's part in the targets, as much as the labels'."""
-
-
 def train(
     config: Config,
     data: str | Place | None,
@@ -365,7 +361,7 @@ def train(
     _require_model_files(weights, teacher)
     folder = place(folder)
     board = place(board) if board else folder / "logs"
-    config = _with_teacher(config, teacher)
+    config = with_teacher(config, teacher)
     folders = RunFolders(folder, board, resume=resume)
     with folders.uploaded():
         hooks = Hooks(callbacks=[*folders.callbacks, *callbacks], loss=loss, augment=augment)
@@ -396,19 +392,3 @@ def _require_model_files(*given: str | Place | None) -> None:
     for one in given:
         if one and not place(one).is_file():
             raise InputError(f"{one}: no such model file")
-
-
-def _with_teacher(config: Config, teacher: str | Place | None) -> Config:
-    """The choices with the usual share of a teacher's, where there is one.
-
-    Raises:
-        ValueError: If the run has learnt from a teacher that is not given.
-    """
-    if teacher and not config.train.teacher_share:
-        return config.replace("train.teacher_share", TEACHER_SHARE)
-    if config.train.teacher_share and not teacher:
-        raise InputError(
-            f"train.teacher_share is {config.train.teacher_share}: the run learns from a teacher, "
-            "which --teacher must name again"
-        )
-    return config

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from hourglass.core.errors import InputError
-from hourglass.media.pictures import Motion, picture_size, read_picture, to_jpeg
+from hourglass.media.motion import Motion
+from hourglass.media.pictures import picture_size, read_picture, to_jpeg
 
 LONGEST = 20.0
 """Seconds of processor time after which a small file is taken for one that hangs its decoder."""
