@@ -1,8 +1,8 @@
 """From records to examples in three steps, in numpy and OpenCV alone.
 
 *Plan* decides for a block of records at once what each crop shows and how it is changed, *render*
-samples the pixels of a person, *draw* makes a batch's targets. `datasets` runs the steps in tf.data
-and `loader` without TensorFlow; the numbers are the same.
+samples the pixels of a person, *draw* makes a batch's targets. `preprocessing` runs the steps in
+tf.data and `makers` without TensorFlow; the numbers are the same.
 """
 
 from __future__ import annotations

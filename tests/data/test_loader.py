@@ -12,7 +12,7 @@ import pytest
 
 from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainConfig
 from hourglass.data.batches import InputClock, Share
-from hourglass.data.loader import Batches, Task, make_batch, training_batches, validation_batches
+from hourglass.data.loader import Batches, training_batches, validation_batches
 from hourglass.data.people import load_people
 from hourglass.data.records import frame, parse_example, read_example, to_example
 from hourglass.data.shards import find_records, find_shards, shard_name
@@ -35,16 +35,6 @@ def config() -> Config:
 def trained(shards: Path, config: Config) -> list[tuple[np.ndarray, ...]]:
     """Two epochs."""
     return list(training_batches(f"{shards}/train*", config, epochs=2))
-
-
-def empty_batch(config: Config, people: int) -> tuple[np.ndarray, ...]:
-    """Arrays full of ones, to be overwritten."""
-    grid = config.network.heatmap_size
-    return (
-        np.ones((people, SIZE, SIZE, 3), np.uint8),
-        np.ones((people, grid, grid, 16), np.float32),
-        np.ones((people, 16), np.float32),
-    )
 
 
 def assert_same_pictures(ours: np.ndarray, theirs: np.ndarray):
@@ -93,23 +83,6 @@ def test_validation_is_what_tensorflow_makes_of_it(shards: Path, config: Config)
         np.testing.assert_array_equal(heatmaps, other_heatmaps)
         np.testing.assert_array_equal(weights, other_weights)
     assert not ours[-1][0][people % 4 :].any()
-
-
-def test_the_same_people_and_seed_make_what_tensorflow_makes(shards: Path, config: Config):
-    import tensorflow as tf
-
-    from hourglass.data.preprocessing import Preprocessor
-
-    places = find_records(find_shards(f"{shards}/train*"))[:6]
-    out = empty_batch(config, 6)
-    make_batch(places, config, Task(list(range(6)), (3, 17)), out=out, files={})
-    preprocessor = Preprocessor(config, training=True)
-    records = tf.constant(list(serialized_records(shards, "train"))[:6])
-    planned = preprocessor.plan(tf.constant([3, 17], tf.int64), records)
-    image, heatmaps, weights = preprocessor.draw(*preprocessor.render(planned))
-    assert_same_pictures(out[0], image.numpy())
-    np.testing.assert_array_equal(out[1], heatmaps.numpy())
-    np.testing.assert_array_equal(out[2], weights.numpy())
 
 
 def test_batches_have_shapes_and_everybody_once_an_epoch(shards: Path, config: Config):
@@ -239,31 +212,6 @@ def test_a_damaged_record_is_named(damaged_shards: Callable[[str, str], Path], c
         ValueError, match=rf"{shard_name('validation', 2, 2)}: record \d is damaged"
     ):
         list(validation_batches(f"{folder}/validation*", config))
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        (lambda encoded: b"no picture", "its picture cannot be decoded"),
-        (lambda encoded: encoded, "its picture has 48×44 pixels, fewer than it says"),
-    ],
-)
-def test_a_bad_picture_is_named(
-    tmp_path: Path,
-    config: Config,
-    dotted_person: Callable[..., Any],
-    to_jpeg_bytes: Callable[[np.ndarray], bytes],
-    change: Callable[[bytes], bytes],
-    problem: str,
-):
-    from hourglass.data.records import to_example
-
-    person, picture = dotted_person(0)
-    encoded = change(to_jpeg_bytes(picture[::2, ::2]))
-    path = tmp_path / shard_name("validation", 1, 1)
-    path.write_bytes(frame(to_example(person, encoded=encoded, height=88, width=96)))
-    with pytest.raises(ValueError, match=rf"{path}: record 0: {problem}"):
-        validation_batches(str(path), config)[0]
 
 
 @pytest.mark.parametrize(
