@@ -63,8 +63,8 @@ class LiftedOutputs:
         files = [path for path in (self.json, self.csv) if path]
         targets = [*files, *(path for path in drawn if path)]
         refuse_shared(targets, looked_at)
-        there = sorted(self.bvh.glob("*.bvh"), key=str) if self.bvh else []
-        refuse_existing([*targets, *there], force)
+        there: list[Place] = list(self.bvh.glob("*.bvh")) if self.bvh else []
+        refuse_existing([*targets, *sorted(there, key=str)], force)
         require_folders(files)
 
 
