@@ -238,12 +238,14 @@ def test_shares_of_folders_stay_when_paths_become_whole(
 
 
 def test_nothing_of_ray_trains_own_stays_in_a_runs_folder(tmp_path: Path, memory: Url):
-    for folder in (tmp_path / ".ray", memory / ".ray"):
+    here, bucket = tmp_path / ".ray", memory / ".ray"
+    for folder in (here, bucket):
         for name in ("run/one.json", "two.json"):
             write_into(folder / name)
         cluster._remove(folder)
-        assert not folder.exists()
-        cluster._remove(folder)
+        cluster._remove(folder)  # which is not there
+    assert not here.exists()
+    assert bucket.entries() == {}
 
 
 def write_into(path: Place) -> None:
