@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import logging
@@ -312,15 +313,37 @@ def micro_config() -> Config:
     )
 
 
+@contextlib.contextmanager
+def without_graph_optimizer() -> Iterator[None]:
+    """TensorFlow's optimizer of graphs takes longer than trainings as small as these."""
+    import tensorflow as tf
+
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False, **before})
+
+
+@pytest.fixture(scope="module")
+def quick_graphs() -> Iterator[None]:
+    """For modules that train a little; `test_whole_run` trains with graphs as users have them."""
+    with without_graph_optimizer():
+        yield
+
+
 @pytest.fixture(scope="session")
 def micro_run(tmp_path_factory: pytest.TempPathFactory, shards: Path, micro_config: Config) -> Any:
     """The `Run` of a finished training of `micro_config` on `shards`; not to be changed."""
     from hourglass.training.run import train
 
     root = tmp_path_factory.mktemp("micro")
-    return train(
-        micro_config, str(shards), folder=root / "models" / "micro", board=root / "logs" / "micro"
-    )
+    with without_graph_optimizer():
+        return train(
+            micro_config,
+            str(shards),
+            folder=root / "models" / "micro",
+            board=root / "logs" / "micro",
+        )
 
 
 @pytest.fixture(scope="session")

@@ -311,6 +311,7 @@ def people_folder(
     return folder
 
 
+@pytest.mark.usefixtures("quick_graphs")
 def test_validation_while_training_agrees_with_evaluate(people_folder: Path, tmp_path: Path):
     config = Config(
         NetworkConfig(stacks=1, channels=16, depth=1, input_size=64),

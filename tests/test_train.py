@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,12 @@ from hourglass.modelfiles.keras_file import OPTIMIZER_MEMBER, TrainingState, loa
 from hourglass.train import main
 from hourglass.training.callbacks.names import VALIDATION_LOSS
 from hourglass.training.devices import Devices, find_devices
-from hourglass.training.provenance import provenance_of, write_provenance
+from hourglass.training.provenance import (
+    pinned,
+    provenance_of,
+    read_provenance,
+    write_provenance,
+)
 from hourglass.training.run import Run, train
 
 PCKH, PCKH_STRICT = "val_pckh@0.5", "val_pckh@0.1"
@@ -62,17 +67,7 @@ NANO = Config(
 """The cheapest training."""
 
 
-QUICK_GRAPHS = {"disable_meta_optimizer": True}
-"""TensorFlow's graph optimizer takes longer than these trainings; other tests run with it."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_graphs() -> Iterator[None]:
-    before = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options(QUICK_GRAPHS)
-    yield
-    restored = {"disable_meta_optimizer": False, **before}
-    tf.config.optimizer.set_experimental_options(restored)
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 
 
 @pytest.fixture
@@ -301,21 +296,18 @@ def test_a_changed_choice_is_refused_when_resuming(
 
 
 @pytest.mark.parametrize(
-    "epochs",
+    "options",
     [
-        (),
-        ("--epochs", 3),
         ("--epochs", 2),
-        ("--learning-rate", 3e-3),
-        ("--precision", "auto"),
+        ("--epochs", 3, "--learning-rate", 3e-3, "--precision", "auto"),  # its own
     ],
 )
 def test_a_finished_run_is_left_as_it_is(
-    copied_run: Path, shards: Path, error_of: Callable[..., str], epochs: tuple[object, ...]
+    copied_run: Path, shards: Path, error_of: Callable[..., str], options: tuple[object, ...]
 ):
     before = contents(copied_run)
     where = ("--run", "micro", "--models", copied_run.parent, "--logs", copied_run.parent)
-    line = error_of(main, "--resume", *where, "--data", shards, *epochs)
+    line = error_of(main, "--resume", *where, "--data", shards, *options)
     assert f"{copied_run} has finished its" in line
     assert "--epochs beyond 3 would go on" in line
     assert contents(copied_run) == before
@@ -384,8 +376,10 @@ def test_an_epoch_that_cannot_be_saved_ends_the_run(
     names = {"config.json", "data.json", "history.csv", "best.keras"}
     assert {path.name for path in folder.iterdir()} == names
     monkeypatch.undo()
-    result = CliRunner().invoke(main, [str(one) for one in ("--resume", *where)])
+    own = where[:-2]  # the data of a run need not be named again
+    result = CliRunner().invoke(main, [str(one) for one in ("--resume", *own)])
     assert result.exit_code == 0, result.output
+    assert f"data of the run: {shards}" in result.output
     told = f"{folder / 'last.keras'} is not there: no epoch was saved, starting with epoch 1"
     assert told in result.output
     assert [row["epoch"] for row in history_of(folder)] == [1]
@@ -417,27 +411,16 @@ def resumed(folder: Path, *words: object) -> Result:
     return CliRunner().invoke(main, [str(one) for one in arguments])
 
 
-def test_a_run_goes_on_with_its_own_data(copied_run: Path, shards: Path):
-    result = resumed(copied_run)
-    assert result.exit_code == 0, result.output
-    assert f"data of the run: {shards}" in result.output
-    assert "going on after epoch 3" in result.output
-    assert state_of(copied_run)["epoch"] == 4
+@pytest.fixture
+def other(write_shards: Callable[..., Any], tmp_path: Path) -> Path:
+    """Shards of other people to train on: eight, which are two steps an epoch in place of three."""
+    folder = tmp_path / "other"
+    write_shards(folder, "train", [4, 4], first=50)
+    write_shards(folder, "validation", [5, 4], first=100)
+    return folder
 
 
-def test_data_that_have_moved_are_the_same(copied_run: Path, shards: Path, tmp_path: Path):
-    shutil.copytree(shards, tmp_path / "moved")
-    result = resumed(copied_run, "--data", tmp_path / "moved")
-    assert result.exit_code == 0, result.output
-    assert str(tmp_path / "moved") in (copied_run / "data.json").read_text(encoding="utf-8")
-
-
-def test_other_data_are_refused_unless_wanted(
-    copied_run: Path, write_shards: Callable[..., Any], tmp_path: Path
-):
-    other = tmp_path / "other"
-    write_shards(other, "train", [4, 4], first=50)
-    write_shards(other, "validation", [5, 4], first=100)
+def test_other_data_are_refused_unless_wanted(copied_run: Path, other: Path):
     before = contents(copied_run)
     result = resumed(copied_run, "--data", other)
     assert result.exit_code == 1
@@ -449,21 +432,23 @@ def test_other_data_are_refused_unless_wanted(
     result = resumed(copied_run, "--data", other, "--new-data")
     assert result.exit_code == 0, result.output
     assert "WARNING going on with other data: 2 of 4 shards" in result.output
-    # Two steps an epoch in place of three: the schedule counts as if it had always been so.
+    # The schedule counts as if it had always been so.
     assert steps_of(copied_run) == 8
-    assert resumed(copied_run, "--epochs", 5).exit_code == 0  # they are the run's own now
+    assert read_provenance(copied_run) == provenance_of({str(other): None}, steps=2)
 
 
-def test_the_schedule_is_right_after_a_kill_in_the_first_epoch_on_other_data(
-    copied_run: Path, write_shards: Callable[..., Any], tmp_path: Path
+def test_a_run_goes_on_with_its_own_data_wherever_they_lie(
+    copied_run: Path, other: Path, tmp_path: Path
 ):
-    other = tmp_path / "other"
-    write_shards(other, "train", [4, 4], first=50)
-    write_shards(other, "validation", [5, 4], first=100)
+    # As after a kill in the first epoch on other data: three epochs were on those before.
     write_provenance(copied_run, provenance_of({str(other): None}, steps=2))
-    result = resumed(copied_run)
+    moved = other.rename(tmp_path / "moved")
+    result = resumed(copied_run, "--data", moved)
     assert result.exit_code == 0, result.output
+    assert "going on after epoch 3" in result.output
+    assert state_of(copied_run)["epoch"] == 4
     assert steps_of(copied_run) == 8
+    assert str(moved) in (copied_run / "data.json").read_text(encoding="utf-8")
 
 
 def test_data_that_are_gone_are_told(copied_run: Path, error_of: Callable[..., str]):
@@ -489,18 +474,16 @@ def test_new_data_are_for_a_run_that_goes_on(shards: Path, error_of: Callable[..
 
 def test_a_choice_of_auto_is_written_as_what_it_became(shards: Path, tmp_path: Path):
     config = change(NANO, precision="auto", epochs=1)
-    folder, bfloat16 = tmp_path / "run", True
-    devices = dataclasses.replace(find_devices(["CPU:0"]), bfloat16=bfloat16)
+    folder = tmp_path / "run"
+    devices = dataclasses.replace(find_devices(["CPU:0"]), bfloat16=True)
     lines: list[str] = []
     handler = logger.add(lambda line: lines.append(str(line)), format="{message}")
     train(config, str(shards), folder=folder, board=tmp_path / "board", devices=devices)
     assert read_config(folder / "last.keras").train.precision == "mixed_bfloat16"
     assert '"precision": "mixed_bfloat16"' in (folder / "config.json").read_text(encoding="utf-8")
-    devices = dataclasses.replace(devices, bfloat16=False)
-    config = change(config, epochs=2)
-    train(config, None, folder=folder, board=tmp_path / "b", devices=devices, resume=True)
+    elsewhere = dataclasses.replace(devices, bfloat16=False)
+    assert pinned(config, elsewhere, folder, resume=True).train.precision == "mixed_bfloat16"
     logger.remove(handler)
-    assert read_config(folder / "last.keras").train.precision == "mixed_bfloat16"
     assert "the run goes on in mixed_bfloat16; this machine alone would choose float32\n" in lines
 
 

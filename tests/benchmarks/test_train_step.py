@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -33,13 +33,7 @@ CPU = Devices(replicas=1, description="CPU", gpus=0, bfloat16=True)
 GPUS = Devices(replicas=2, description="2 GPUs", gpus=2, bfloat16=True)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_graphs() -> Iterator[None]:
-    """TensorFlow's graph optimizer takes longer than these trainings."""
-    before = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False, **before})
+pytestmark = pytest.mark.usefixtures("quick_graphs")
 
 
 @pytest.fixture(autouse=True)

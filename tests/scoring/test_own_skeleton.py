@@ -34,6 +34,8 @@ CONFIG = Config(
     train=TrainConfig(epochs=2, batch_size=4, precision="float32"),
 )
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
+
 
 def random_door(rng: np.random.Generator) -> tuple[Person, np.ndarray]:
     """A light rectangle on a dark ground, and its corners."""

@@ -24,6 +24,8 @@ NANO = Config(
 )
 STEPS = 2
 
+pytestmark = pytest.mark.usefixtures("quick_graphs")
+
 
 @pytest.fixture
 def train(shards: Path, tmp_path: Path) -> Callable[..., Any]:
