@@ -19,6 +19,7 @@ from hourglass.build import main as build
 from hourglass.core import cluster
 from hourglass.core.config import Config
 from hourglass.core.files import upload
+from hourglass.core.presets import PRESETS
 from hourglass.core.storage import MissingError, StorageError, Url
 from hourglass.data.shards import find_shards
 from hourglass.evaluate import main as evaluate
@@ -263,9 +264,7 @@ def test_an_export_goes_beside_its_model_at_a_url(memory: Url, micro_file: Path,
 @pytest.fixture
 def small_config(micro_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """The preset `tiny` is `micro_config`."""
-    from hourglass.core import config
-
-    monkeypatch.setitem(config.PRESETS, "tiny", micro_config)
+    monkeypatch.setitem(PRESETS, "tiny", micro_config)
 
 
 @pytest.mark.slow
