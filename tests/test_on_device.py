@@ -124,6 +124,18 @@ def test_sizes_and_types_are_the_files():
     assert tuple(output["shape"]) == (1, M, M, J)
 
 
+def test_androids_api_takes_the_file_and_its_bytes():
+    compiled = pytest.importorskip("ai_edge_litert.compiled_model")
+    model = compiled.CompiledModel.from_file(str(SHIPPED_LITERT))
+    inputs, outputs = model.create_input_buffers(0), model.create_output_buffers(0)
+    crop = library_crop(read_picture(PHOTOGRAPH), *box_to_crop((0, 0, 400, 400)), size=S)
+    inputs[0].write(crop[None])
+    model.run_by_index(0, inputs, outputs)
+    heatmaps = outputs[0].read(M * M * J, np.float32).reshape(1, M, M, J)
+    expected = LiteRTRuntime(SHIPPED_LITERT).heatmaps(crop[None])
+    np.testing.assert_allclose(heatmaps, expected, atol=1e-5)
+
+
 def test_scores_are_interpolated_from_the_files_text():
     with zipfile.ZipFile(SHIPPED_LITERT) as archive:
         lines = json.loads(archive.read("calibration.json"))["plain"]
