@@ -76,14 +76,19 @@ def _logarithm(value: Any) -> Any:
 def _gaussian_centres(heatmaps: Any, x: Any, y: Any) -> list[Any]:
     """`dark`'s x and y (B, J), of peaks at x and y."""
     height, width = heatmaps.shape[1:3]
-    middle_x, middle_y = ops.clip(x, 1, width - 2), ops.clip(y, 1, height - 2)
+    # Whole numbers and booleans would run on few accelerators of phones.
+    x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
+    middle_x, middle_y = ops.clip(x, 1.0, width - 2.0), ops.clip(y, 1.0, height - 2.0)
     # Where the kernel does not fit in the map, the raw values stay.
-    fits = (ops.minimum(middle_x, width - 1 - middle_x) > SMOOTHING_RADIUS) & (
-        ops.minimum(middle_y, height - 1 - middle_y) > SMOOTHING_RADIUS
-    )
+    room_x = ops.minimum(middle_x, width - 1.0 - middle_x)
+    room_y = ops.minimum(middle_y, height - 1.0 - middle_y)
+    room = ops.minimum(room_x, room_y)
+    fits = ops.cast(room > SMOOTHING_RADIUS + 0.5, "float32")
     columns = [_weights(middle_x + step, width, smooth=fits) for step in (-1, 0, 1)]
     rows = [
-        ops.sum(heatmaps * _weights(middle_y + step, height, smooth=fits)[:, :, None], axis=1)
+        ops.sum(
+            heatmaps * ops.expand_dims(_weights(middle_y + step, height, smooth=fits), 2), axis=1
+        )
         for step in (-1, 0, 1)
     ]
     log = [[_logarithm(ops.sum(row * column, axis=1)) for column in columns] for row in rows]
@@ -97,21 +102,23 @@ def _gaussian_centres(heatmaps: Any, x: Any, y: Any) -> list[Any]:
     steps = (twist * slope_y - bend_y * slope_x, twist * slope_x - bend_x * slope_y)
     centres = []
     for peak, middle, step in zip((x, y), (middle_x, middle_y), steps, strict=True):
-        offset = ops.clip(ops.cast(middle - peak, "float32") + step / safe, -1.0, 1.0)
-        centres.append(ops.cast(peak, "float32") + ops.where(is_summit, offset, 0.0))
+        offset = ops.clip(middle - peak + step / safe, -1.0, 1.0)
+        centres.append(peak + ops.where(is_summit, offset, 0.0))
     return centres
 
 
 def _weights(place: Any, length: int, *, smooth: Any) -> Any:
     """What each pixel of a line counts for the value at a place: (B, L, J) of places (B, J).
 
-    That pixel alone or, where `smooth` (B, J), those around it. A smoothed map would be an einsum,
-    which LiteRT's converter turns into shapes that overflow for any number of crops.
+    That pixel alone or, where `smooth` (B, J) is 1, those around it. A smoothed map would be an
+    einsum, which LiteRT's converter turns into shapes that overflow for any number of crops.
     """
-    away = ops.arange(length, dtype="float32")[None, :, None] - ops.cast(place, "float32")[:, None]
+    pixels = np.arange(length, dtype=np.float32).reshape(1, length, 1)
+    away = ops.expand_dims(place, 1) - pixels
     reach = np.arange(-SMOOTHING_RADIUS, SMOOTHING_RADIUS + 1)
     whole = float(np.exp(-0.5 * (reach / SMOOTHING_SIGMA) ** 2).sum())
     kernel = ops.exp(-0.5 * ops.square(away / SMOOTHING_SIGMA)) / whole
     near = ops.cast(ops.abs(away) < SMOOTHING_RADIUS + 0.5, "float32")
     alone = ops.cast(ops.abs(away) < 0.5, "float32")
-    return ops.where(smooth[:, None], kernel * near, alone)
+    smooth = ops.expand_dims(smooth, 1)
+    return smooth * kernel * near + (1.0 - smooth) * alone
