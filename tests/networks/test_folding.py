@@ -55,7 +55,7 @@ def assert_same(network: keras.Model, images: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (type(keras.Model(one := keras.Input((1,)), one)), WALK),
+        (type(keras.Model(one := keras.Input((1,)), layers.ReLU()(one))), WALK),
         (layers.Layer, "_inbound_nodes"),
         (layers.Layer, "_outbound_nodes"),
         (keras.KerasTensor, "_keras_history"),
