@@ -6,6 +6,7 @@ Each wing's folder here holds what its rooms must bear; docs/RELIABILITY.md has 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import random
 import shutil
@@ -14,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 PATIENCE = 600
 """Seconds after which a process is taken for hung."""
+
+LOOKS = 0.005
+"""Seconds between two looks at a process that is to be killed."""
 
 
 # Kills
@@ -75,13 +79,29 @@ def camera() -> Camera:
     return Camera()
 
 
-@pytest.fixture
-def command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """`command("hourglass.train", "--data", ...)`: a process of its own group, ended at the end."""
-    started: list[subprocess.Popen[str]] = []
+class Group(subprocess.Popen[str]):
+    """A command in a group of its own, of which `kill` ends every process."""
 
-    def start(module: str, *arguments: object, **variables: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._began = time.monotonic()
+
+    def spent(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def command() -> Iterator[Callable[..., Group]]:
+    """`command("hourglass.train", "--data", ...)`: an interpreter of its own, ended at the end."""
+    started: list[Group] = []
+
+    def start(module: str, *arguments: object, **variables: str) -> Group:
+        process = Group(
             [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1", **variables},
@@ -96,13 +116,12 @@ def command() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     yield start
     for process in started:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
         process.wait()
 
 
 @pytest.fixture
-def finished(command: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+def finished(command: Callable[..., Group]) -> Callable[..., str]:
     """`finished("hourglass.train", ...)`: what a command that must succeed prints."""
 
     def run(module: str, *arguments: object, **variables: str) -> str:
@@ -114,42 +133,167 @@ def finished(command: Callable[..., subprocess.Popen[str]]) -> Callable[..., str
     return run
 
 
+IMPORTED = (
+    *("hourglass.training.run", "hourglass.scoring.report", "hourglass.exporting.parity"),
+    *("tensorflow.lite.python.lite", "ai_edge_litert.interpreter", "av"),
+)
+"""What takes commands seconds to import; no command's own module, which Python runs only once."""
+
+FORKED = """
+import os, runpy, sys
+
+os.chdir(root)
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+file = os.open(output, os.O_WRONLY | os.O_CREAT, 0o600)
+os.dup2(file, 1)
+os.dup2(file, 2)
+sys.argv = [module, *arguments]
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+"""What a forked process runs, as `python -m` would."""
+
+
+class Forked:
+    """A command in a process forked from one that has imported what takes long; as `Popen`."""
+
+    def __init__(self, output: Path, module: str, *arguments: object) -> None:
+        names = {
+            "root": str(ROOT),
+            "output": str(output),
+            "module": module,
+            "arguments": [str(one) for one in arguments],
+        }
+        context = multiprocessing.get_context("forkserver")
+        self._process = context.Process(target=exec, args=(FORKED, names))
+        self._output = output
+        self._spent = 0.0
+        self._process.start()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def spent(self) -> float:
+        """Seconds of a processor that it took: as many, however busy the machine is."""
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            self._spent = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        return self._spent
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        self._process.join(timeout)
+        assert self.returncode is not None, "it hangs"
+        return self._output.read_text(errors="replace"), None
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> None:
+    """The process that others are forked from, after its imports."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(IMPORTED))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+        process = context.Process(target=str)
+        process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
 @pytest.fixture
-def killed_at_random(command: Callable[..., subprocess.Popen[str]]) -> Callable[..., int]:
+def forked(fork_server: None, tmp_path: Path) -> Iterator[Callable[..., Forked]]:
+    """`forked("hourglass.train", "--data", ...)`: as `command`, but within a fraction of a second.
+
+    The process is forked from one that has imported TensorFlow, but has run nothing.
+    """
+    started: list[Forked] = []
+
+    def start(module: str, *arguments: object) -> Forked:
+        process = Forked(tmp_path / f"output_{len(started)}.txt", module, *arguments)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def undisturbed(forked: Callable[..., Forked]) -> Callable[..., tuple[float, float]]:
+    """`undisturbed("hourglass.train", ..., begun=path)`: runs a forked command that must succeed.
+
+    Gives what it had `spent` when the file `begun` appeared, or 0, and at its end.
+    """
+
+    def run(module: str, *arguments: object, begun: Path | None = None) -> tuple[float, float]:
+        process, first, last = forked(module, *arguments), 0.0, 0.0
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None:
+            assert time.monotonic() < deadline, "it hangs"
+            last = process.spent()
+            if begun and not begun.exists():
+                first = last
+            time.sleep(LOOKS)
+        assert process.returncode == 0, process.communicate()[0]
+        return first, last
+
+    return run
+
+
+def still_runs_at(moment: float, process: Group | Forked) -> bool:
+    """Lets a process go on until it has `spent` so many seconds; False if it ends before."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None:
+        if process.spent() >= moment:
+            return True
+        assert time.monotonic() < deadline, "it hangs"
+        time.sleep(LOOKS)
+    return False
+
+
+@pytest.fixture
+def killed_at_random() -> Callable[..., int]:
     """Kills a command again and again, as a machine would that loses its power.
 
-    `killed_at_random(call, seconds, look, fresh, kills=20)`: starts `call()` - a module and its
-    arguments - waits for a random part of `seconds`, sends SIGKILL to all of its processes and
-    calls `look()`. The next call goes on with what is there. When one ends before its kill,
-    `fresh()` compares what came of it, and clears it away. Gives the number of fresh starts.
+    `killed_at_random(start, span, look, fresh, kills=20)`: calls `start()`, which gives a process
+    of `command` or `forked`, waits until it has `spent` a random part of `span`, sends SIGKILL to
+    all of its processes and calls `look()`. The next process goes on with what is there. When one
+    ends before its kill, `fresh()` compares what came of it, and clears it away. Gives the number
+    of fresh starts.
     """
 
     def kill(
-        call: Callable[[], Sequence[object]],
-        seconds: float,
+        start: Callable[[], Group | Forked],
+        span: tuple[float, float],
         look: Callable[[], None],
         fresh: Callable[[], None],
         *,
         kills: int = 20,
         seed: int = 0,
     ) -> int:
-        moments, ended = random.Random(seed), 0
-        for _ in range(kills):
-            while True:
-                process = command(*call())
-                time.sleep(moments.uniform(0, seconds))
-                if process.poll() is None:
-                    break
+        moments, done, ended = random.Random(seed), 0, 0
+        while done < kills:
+            process = start()
+            if still_runs_at(moments.uniform(*span), process):
+                process.kill()
+                process.communicate()
+                look()
+                done += 1
+            else:
                 assert process.returncode == 0, process.communicate()[0]
                 fresh()
                 ended += 1
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            look()
-        process = command(*call())
+        process = start()
         output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
         fresh()
+        print(f"{kills} kills at {span[0]:.1f} to {span[1]:.1f} s, {ended + 1} runs ended")
         return ended + 1
 
     return kill
@@ -176,7 +320,8 @@ class Watch:
             pages = int((place / "statm").read_text().split()[1])
             children = (place / "task" / str(self._process.pid) / "children").read_text().split()
             memory = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-            self.seen.append((memory, len(list((place / "fd").iterdir())), len(children)))
+            if memory:  # else it has ended, and is not waited for yet
+                self.seen.append((memory, len(list((place / "fd").iterdir())), len(children)))
 
     def until_its_end(self, seconds: float, every: float = 0.5) -> None:
         """Looks again and again."""

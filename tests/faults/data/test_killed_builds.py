@@ -77,6 +77,7 @@ def arguments(labels: Path, output: Path) -> list[object]:
 def test_a_builder_killed_at_random_moments_loses_nothing(
     labels: Path,
     tmp_path: Path,
+    command: Callable[..., Any],
     finished: Callable[..., str],
     killed_at_random: Callable[..., int],
 ):
@@ -94,7 +95,10 @@ def test_a_builder_killed_at_random_moments_loses_nothing(
         assert find_records([str(path) for path in sorted(output.glob("*.tfrecords"))])
         shutil.rmtree(output)
 
-    killed_at_random(lambda: arguments(labels, output), seconds, look, fresh)
+    def start() -> Any:
+        return command(*arguments(labels, output))
+
+    killed_at_random(start, (0, seconds), look, fresh)
 
 
 @pytest.mark.slow

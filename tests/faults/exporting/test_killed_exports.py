@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +15,8 @@ from hourglass.modelfiles.runtimes import load_export
 def test_an_export_killed_at_random_moments_is_whole_or_not_there(
     tmp_path: Path,
     micro_file: Path,
-    finished: Callable[..., str],
+    forked: Callable[..., Any],
+    undisturbed: Callable[..., tuple[float, float]],
     killed_at_random: Callable[..., int],
 ):
     def call(path: Path) -> list[object]:
@@ -24,9 +25,7 @@ def test_an_export_killed_at_random_moments_is_whole_or_not_there(
 
     whole, killed = tmp_path / "whole.tflite", tmp_path / "killed" / "a.tflite"
     killed.parent.mkdir()
-    began = time.monotonic()
-    finished(*call(whole))
-    seconds = time.monotonic() - began
+    span = undisturbed(*call(whole))
 
     def look() -> None:
         if killed.exists():
@@ -38,4 +37,4 @@ def test_an_export_killed_at_random_moments_is_whole_or_not_there(
         killed.unlink()
         assert list(killed.parent.iterdir()) == []
 
-    killed_at_random(lambda: call(killed), seconds, look, fresh)
+    killed_at_random(lambda: forked(*call(killed)), span, look, fresh)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,7 +21,8 @@ FRAMES = 150
 @pytest.mark.slow
 def test_a_film_killed_at_random_moments_is_whole_or_not_there(
     tmp_path: Path,
-    finished: Callable[..., str],
+    forked: Callable[..., Any],
+    undisturbed: Callable[..., tuple[float, float]],
     killed_at_random: Callable[..., int],
 ):
     pytest.importorskip("ai_edge_litert")
@@ -41,9 +42,7 @@ def test_a_film_killed_at_random_moments_is_whole_or_not_there(
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-    began = time.monotonic()
-    finished(*call(whole))
-    seconds = time.monotonic() - began
+    span = undisturbed(*call(whole))
     expected = {name: (whole / name).read_text() for name in ("a.json", "a.csv")}
 
     def look() -> None:
@@ -64,4 +63,4 @@ def test_a_film_killed_at_random_moments_is_whole_or_not_there(
         for path in list(killed.iterdir()):
             path.unlink()
 
-    killed_at_random(lambda: call(killed), seconds, look, fresh)
+    killed_at_random(lambda: forked(*call(killed)), span, look, fresh)

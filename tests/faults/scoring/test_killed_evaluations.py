@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +15,8 @@ def test_an_evaluation_killed_at_random_moments_is_whole_or_not_there(
     tmp_path: Path,
     micro_file: Path,
     shards: Path,
-    finished: Callable[..., str],
+    forked: Callable[..., Any],
+    undisturbed: Callable[..., tuple[float, float]],
     killed_at_random: Callable[..., int],
 ):
     def call(path: Path) -> list[object]:
@@ -23,9 +24,8 @@ def test_an_evaluation_killed_at_random_moments_is_whole_or_not_there(
         return ["hourglass.evaluate", *where, "--json", path]
 
     whole, killed = tmp_path / "whole.json", tmp_path / "killed.json"
-    began = time.monotonic()
-    finished(*call(whole))
-    seconds, expected = time.monotonic() - began, json.loads(whole.read_text())
+    span = undisturbed(*call(whole))
+    expected = json.loads(whole.read_text())
 
     def look() -> None:
         if killed.exists():
@@ -35,9 +35,9 @@ def test_an_evaluation_killed_at_random_moments_is_whole_or_not_there(
         look()
         killed.unlink()
 
-    def again() -> list[object]:
+    def start() -> Any:
         if killed.exists():  # the kill came after the last byte
             fresh()
-        return call(killed)
+        return forked(*call(killed))
 
-    killed_at_random(again, seconds, look, fresh)
+    killed_at_random(start, span, look, fresh)
