@@ -72,14 +72,15 @@ def shipped() -> PoseEstimator:
 class Page:
     """The page as a visitor uses it, and everything that it asked for or that failed in it."""
 
-    def __init__(self, tab: Any, address: str) -> None:
+    def __init__(self, tab: Any, address: str, *, patience: int = PATIENCE) -> None:
         self.tab = tab
+        self.patience = patience
         self.requests: list[str] = []
         self.faults: list[str] = []
         tab.on("request", lambda request: self.requests.append(request.url))
         tab.on("pageerror", lambda fault: self.faults.append(str(fault)))
         tab.goto(address)
-        tab.wait_for_selector("body[data-ready]", timeout=PATIENCE)
+        tab.wait_for_selector("body[data-ready]", timeout=patience)
 
     def open(self, path: Path) -> None:
         self.tab.evaluate("document.getElementById('told').textContent = ''")
@@ -91,7 +92,7 @@ class Page:
     def told(self, beginning: str) -> str:
         """The page's note, once it begins so."""
         pattern = json.dumps(f"^{beginning}")
-        self.tab.wait_for_selector(f"#told:text-matches({pattern})", timeout=PATIENCE)
+        self.tab.wait_for_selector(f"#told:text-matches({pattern})", timeout=self.patience)
         return self.tab.inner_text("#told")
 
     def saved(self, button: str, folder: Path) -> Path:
@@ -328,7 +329,8 @@ def test_webgpu_finds_what_python_finds(
     words = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     in_software = browser.browser_type.launch(executable_path=program, args=words)
-    page = Page(in_software.new_page(), f"{address}?accelerator=webgpu")
+    place = f"{address}?accelerator=webgpu"
+    page = Page(in_software.new_page(), place, patience=5 * PATIENCE)
     if "WebGPU" not in page.tab.inner_text("#runtime"):
         pytest.skip("this Chromium has no WebGPU in software")
     page.choose("One")
