@@ -9,7 +9,6 @@ import pytest
 
 from benchmarks.detection import CANVAS, measure, placed
 from hourglass.core.person import NOT_LABELLED, VISIBLE, Person
-from hourglass.inference.tracking import overlap
 
 PICTURES = Path(__file__).parents[1] / "pictures"
 
@@ -40,4 +39,3 @@ def test_who_is_large_is_found_and_who_is_tiny_is_not(monkeypatch: pytest.Monkey
         assert told[f"people of 240 px found with an input of {side} px"] == 100
         assert told[f"people of 4 px found with an input of {side} px"] == 0
         assert told[f"a look with {side} px"] > 0
-    assert overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1
