@@ -45,7 +45,8 @@ def test_from_annotations_to_a_drawn_picture(tmp_path: Path, monkeypatch: pytest
 
     # From here on all folders are the commands' own defaults.
     monkeypatch.chdir(tmp_path)
-    out = run(train_main, *("--preset", "tiny", "--epochs", 2, "--batch-size", 8))
+    shallow = ("--set", "network.depth=1")
+    out = run(train_main, *("--preset", "tiny", "--epochs", 2, "--batch-size", 8), *shallow)
     assert "2 epochs done" in out
     with Path("models/tiny/history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -42,7 +42,7 @@ def test_a_network_is_trained_and_evaluated_without_tensorflow(
     shards: Path, tmp_path: Path, micro_config: Config
 ):
     wanted = json.loads(to_json(micro_config))
-    wanted["train"]["epochs"] = 2
+    wanted["train"]["epochs"], wanted["network"]["stacks"] = 2, 1
     (tmp_path / "wanted.json").write_text(json.dumps(wanted))
     command = [sys.executable, "-c", PROGRAM, str(shards), str(tmp_path)]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
