@@ -57,7 +57,8 @@ test-all: lint
 test-oldest:
 	test -d .venv-oldest || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet -r requirements/oldest.txt pytest
-	.venv-oldest/bin/python -m pytest -m 'not slow' tests/core tests/data/readers tests/media/test_pictures.py
+	.venv-oldest/bin/python -m pytest -m 'not slow' tests/core tests/data/readers tests/media/test_pictures.py \
+	    tests/networks/test_folding.py tests/training/test_optimizer.py
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
