@@ -92,7 +92,7 @@ def measure(
         mediapipe: A Python whose environment has MediaPipe; None to leave that comparison out.
     """
     with quiet_stderr():
-        estimator = PoseEstimator.load(model, spare_core=True)
+        estimator = PoseEstimator.load(model)
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -99,8 +99,7 @@ def main(
     lifter = Lifter.load(model, min_score=min_score)
     if others:
         with quiet_stderr():
-            choices: dict[str, Any] = {"flip_test": flip_test, "spare_core": bool(found.films)}
-            estimator = PoseEstimator.load(pose_model or default_predictor(), **choices)
+            estimator = PoseEstimator.load(pose_model or default_predictor(), flip_test=flip_test)
         make_folders(drawn.values())
     with LiftedFiles(outputs) as results:
         failures = lift_files(files, lifter, take=results.write)

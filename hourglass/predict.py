@@ -120,7 +120,7 @@ def main(
     locate = locator(boxes, listed, detect)
     model = model or default_predictor()
     with quiet_stderr():
-        estimator = PoseEstimator.load(model, flip_test=flip_test, spare_core=bool(asked.films))
+        estimator = PoseEstimator.load(model, flip_test=flip_test)
     make_folders(drawn.values())
     pictures, films = asked.pictures, asked.films
     shown: list[Found] = []

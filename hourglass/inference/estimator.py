@@ -107,7 +107,6 @@ class PoseEstimator:
         *,
         flip_test: bool = False,
         refine: Refinement | None = None,
-        spare_core: bool = False,
     ) -> PoseEstimator:
         """An estimator from a model file.
 
@@ -115,13 +114,11 @@ class PoseEstimator:
             path: The file, here or at a URL; default: `default_predictor`'s.
             flip_test: As the class's.
             refine: As the class's.
-            spare_core: As `load_runtime`'s: for films, whose frames are read, searched for people
-                and written meanwhile.
 
         Raises:
             ValueError: If there is no such file, or it is no model of this project.
         """
-        runtime = load_runtime(path or default_predictor(), spare_core=spare_core)
+        runtime = load_runtime(path or default_predictor())
         return cls(runtime, flip_test=flip_test, refine=refine)
 
     def __call__(self, image: Picture, box: Box | None = None) -> Pose:

@@ -189,16 +189,15 @@ class LiteRTRuntime(ExportRuntime):
 
     Args:
         path: The model file.
-        spare_core: Leave one core to others while a crop is alone.
 
     Raises:
         ValueError: If it is missing, damaged or of another network, or ai-edge-litert is missing.
     """
 
-    def __init__(self, path: str | Path, *, spare_core: bool = False) -> None:
+    def __init__(self, path: str | Path) -> None:
         metadata = read_litert_metadata(path)
         cores = thread_count()
-        self._alone = _Interpreter(path, threads=max(1, cores - spare_core))
+        self._alone = _Interpreter(path, threads=cores)
         side_by_side = min(cores, MOST_SIDE_BY_SIDE)
         self._each = _EachThread(path, threads=cores // side_by_side)
         self._pool = ThreadPoolExecutor(side_by_side) if side_by_side > 1 else None
@@ -331,12 +330,8 @@ def _missing_package(path: str | Path, package: str) -> InputError:
     return InputError(f"{path}: to run it, {package} is needed: pip install {package}")
 
 
-def load_export(path: str | Path | Url, *, spare_core: bool = False) -> ExportRuntime:
+def load_export(path: str | Path | Url) -> ExportRuntime:
     """The runtime for an exported file, here or at a URL, whatever its output is.
-
-    Args:
-        path: The file.
-        spare_core: As `load_runtime`'s.
 
     Raises:
         ValueError: If the ending is none that is known, or the file cannot be loaded.
@@ -345,7 +340,7 @@ def load_export(path: str | Path | Url, *, spare_core: bool = False) -> ExportRu
     if path.suffix == ".onnx":
         return OnnxRuntime(path)
     if path.suffix == ".tflite":
-        return LiteRTRuntime(path, spare_core=spare_core)
+        return LiteRTRuntime(path)
     if (path / GRAPH_FILE).is_file():
         return SavedModelRuntime(path)
     raise InputError(
@@ -354,13 +349,8 @@ def load_export(path: str | Path | Url, *, spare_core: bool = False) -> ExportRu
     )
 
 
-def load_runtime(path: str | Path | Url, *, spare_core: bool = False) -> Runtime:
+def load_runtime(path: str | Path | Url) -> Runtime:
     """The runtime for a model file, here or at a URL, by its ending.
-
-    Args:
-        path: The file.
-        spare_core: Let LiteRT leave one core to others while a crop is alone. The other kinds
-            share their threads among all that they do.
 
     Raises:
         ValueError: If the ending is none that is known, the file cannot be loaded, or it was
@@ -369,7 +359,7 @@ def load_runtime(path: str | Path | Url, *, spare_core: bool = False) -> Runtime
     path = local_copy(path)
     if path.suffix == SUFFIX:
         return KerasRuntime(path)
-    runtime = load_export(path, spare_core=spare_core)
+    runtime = load_export(path)
     if runtime.outputs != HEATMAPS:
         raise InputError(
             f"{path}: it gives {runtime.outputs}, for programs of other projects; here only files "

@@ -507,7 +507,7 @@ def test_without_a_path_the_default_model_is_loaded(
 ):
     asked = []
 
-    def load(path: str | Path, *, spare_core: bool) -> Runtime:
+    def load(path: str | Path) -> Runtime:
         asked.append(Path(path))
         return dot_finder
 

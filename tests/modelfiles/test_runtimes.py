@@ -109,17 +109,15 @@ def test_an_exported_file_gives_the_keras_files_heatmaps(
     np.testing.assert_allclose(kept, expected[:1], atol=1e-4)
 
 
-@pytest.mark.parametrize("spare_core", [False, True])
 @pytest.mark.parametrize("cores", [1, 2, 20])
 def test_litert_gives_the_same_on_any_number_of_cores(
     cores: int,
-    spare_core: bool,
     exported: Callable[..., Path],
     crops: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("OMP_NUM_THREADS", str(cores))
-    runtime = load_runtime(exported("litert"), spare_core=spare_core)
+    runtime = load_runtime(exported("litert"))
     one_by_one = np.concatenate([runtime.heatmaps(crop[None]) for crop in crops])
     np.testing.assert_allclose(runtime.heatmaps(crops), one_by_one, atol=1e-6)
     np.testing.assert_array_equal(runtime.heatmaps(crops[::-1])[::-1], runtime.heatmaps(crops))
