@@ -458,12 +458,13 @@ def test_two_builds_into_one_folder_are_not_let_in(original: Source, tmp_path: P
 def test_the_manifest_says_what_is_there(built: Path):
     manifest = read_manifest(built)
     fields = {"schema_version", "source", "annotations", "skeleton", "people", "bad_pictures"}
-    assert set(manifest) == fields | {"shards", "reach"}
+    assert set(manifest) == fields | {"shards", "reach", "ignored"}
     assert Skeleton.from_dict(manifest["skeleton"], where="") == MPII
     assert manifest["schema_version"] == SCHEMA_VERSION
     assert manifest["people"] == {"train": TRAIN, "validation": VALIDATION}
     assert manifest["bad_pictures"] == {}
     assert manifest["reach"] is None
+    assert manifest["ignored"] == {}
     assert sorted(manifest["shards"]) == NAMES
     hashes = [manifest["source"], *(shard["source"] for shard in manifest["shards"].values())]
     assert len(set(hashes)) == SHARDS + 1
