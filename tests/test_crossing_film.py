@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import hourglass.train
 import tools.build_tfrecords
 import tools.make_synthetic
 from hourglass.core.pose import Box
@@ -24,6 +23,7 @@ from hourglass.data.synthetic.painting import draw_part, random_background
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.films import see_film
 from hourglass.media.video import Frame
+from hourglass.train import main as train
 
 HEIGHT, WIDTH = 200, 420
 STATURE = 110.0
@@ -51,7 +51,7 @@ def estimator(tmp_path_factory: pytest.TempPathFactory) -> PoseEstimator:
             ),
         ),
         (
-            hourglass.train.main,
+            train,
             (
                 *("--data", folder / "tfrecords", "--preset", "tiny", "--run", "demo"),
                 *("--models", folder / "models", "--logs", folder / "logs"),
