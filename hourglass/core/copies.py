@@ -45,7 +45,7 @@ _SEPARATOR = re.escape(os.sep)
 
 
 def local_copy(given: str | Path | Url) -> Path:
-    """A file or folder on this machine: itself, or a copy of what is at a URL, all of it.
+    """A file or folder on this machine: itself, or a copy of all of what is at a URL, and no more.
 
     Raises:
         ValueError: If the copies have no room for it, or the URL is none.
@@ -60,7 +60,7 @@ def local_copy(given: str | Path | Url) -> Path:
     if not inside:
         where.entry()  # says that there is no such file, as no folder has none
     local_copies(inside)
-    return _Copies.here().path(where)
+    return _Copies.here().only(where, set(inside))
 
 
 def local_copies(wanted: Mapping[Url, Entry]) -> list[Path]:
@@ -229,6 +229,23 @@ class _Copies:
         for users in (self.root / _USERS).glob("*.txt"):
             used.update(users.read_text(encoding="utf-8").splitlines())
         return used
+
+    def only(self, folder: Url, there: set[Url]) -> Path:
+        """Where the copy of a folder lies, without the files that are gone at the URL.
+
+        Args:
+            folder: The folder.
+            there: The files that it had when it was listed; whether others have come since is
+                asked.
+        """
+        path = self.path(folder)
+        for copy in sorted(path.rglob("*")):
+            url = folder / copy.relative_to(path)
+            is_known = url in there or not self._note(url).is_file()
+            if copy.is_file() and not is_known and not url.is_file():
+                self._note(url).unlink(missing_ok=True)
+                copy.unlink(missing_ok=True)
+        return path
 
     def fetch(self, url: Url, entry: Entry) -> None:
         """Makes a copy; other programs that want the same one wait for it.

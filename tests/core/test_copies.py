@@ -20,7 +20,7 @@ from hourglass.core.copies import (
 )
 from hourglass.core.errors import InputError
 from hourglass.core.files import _remove_left, aside, write_file
-from hourglass.core.storage import MissingError, Url
+from hourglass.core.storage import Entry, MissingError, Url
 
 
 @pytest.fixture
@@ -72,6 +72,29 @@ def test_what_has_changed_is_fetched_again(files: Url, fetched: list[str]):
     write_file(files / "a", "z" * 400)
     assert local_copy(files / "a").read_text() == "z" * 400
     assert fetched == ["a", "a"]
+
+
+def test_a_folder_has_no_file_that_is_gone_at_the_url(files: Url, fetched: list[str]):
+    folder = local_copy(files)
+    (files / "a").unlink()
+    (files / "deep/c").unlink()
+    assert local_copy(files) == folder
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["b"]
+    write_file(files / "a", "a" * 400)
+    assert (local_copy(files) / "a").read_text() == "a" * 400
+    assert fetched == ["a", "b", "c", "a"]
+
+
+def test_a_file_that_came_after_the_listing_stays(files: Url, monkeypatch: pytest.MonkeyPatch):
+    def list_all(url: Url) -> dict[str, Entry]:
+        found = own(url)
+        write_file(files / "new", "n")
+        local_copy(files / "new")  # as another program would
+        return found
+
+    own = Url.entries
+    monkeypatch.setattr(Url, "entries", list_all)
+    assert (local_copy(files) / "new").read_text() == "n"
 
 
 def test_a_copy_that_was_cut_is_fetched_again(files: Url, fetched: list[str]):
