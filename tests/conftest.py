@@ -101,6 +101,7 @@ def s3_endpoint() -> Iterator[str]:
 def url_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of this test's copies of files at URLs."""
     monkeypatch.setenv("HOURGLASS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("hourglass.core.leases.SETTLING", 0.0)  # nobody else is there
     return tmp_path / "cache"
 
 

@@ -140,6 +140,29 @@ def test_a_manifest_names_no_shard_that_is_not_there(
     assert "0 kept" not in run(build, *build_options(labelled, memory / "shards"))
 
 
+def test_a_build_whose_place_another_has_taken_over_ends(
+    memory: Url,
+    labelled: Path,
+    one_process: None,
+    monkeypatch: pytest.MonkeyPatch,
+    error_of: ErrorOf,
+):
+    own = Url.upload
+
+    def lose_later(url: Url, path: Path) -> None:
+        own(url, path)
+        if url.name.startswith("validation"):
+            (memory / "shards/.lock").write_bytes(b"process 7 on elsewhere\nabc 3\n")
+
+    monkeypatch.setattr(Url, "upload", lose_later)
+    told = error_of(build, *build_options(labelled, memory / "shards"))
+    assert told == (
+        f"{memory}/shards: a build by process 7 on elsewhere has taken the place; this one writes "
+        "no more there"
+    )
+    assert "validation_" not in (memory / "shards/manifest.json").read_text()
+
+
 def test_pictures_that_are_missing_at_a_url_are_named(
     elsewhere: Url, labelled: Path, one_process: None, error_of: ErrorOf
 ):

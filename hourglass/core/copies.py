@@ -13,6 +13,7 @@ import json
 import os
 import re
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -40,7 +41,11 @@ CONNECTIONS = 8
 TOLD_FROM = 10**8
 """Bytes from which on a log line says that they are fetched."""
 
-_FILES, _NEW, _NOTES, _USERS, _LOCK = "files", "new", "notes", "users", "lock"
+LOCKS = 256
+"""How many locks copies that are being made share: one for each would stay as a file for each."""
+
+_FILES, _NEW, _NOTES, _USERS = "files", "new", "notes", "users"
+_LOCK, _LOCKS = "lock", "locks"
 _SEPARATOR = re.escape(os.sep)
 
 
@@ -165,6 +170,10 @@ class _Copies:
         note = self.root.joinpath(_NOTES, url.scheme, *url.key.split("/"))
         return note.with_name(f"{note.name}.json")
 
+    def _lock(self, url: Url) -> Path:
+        """The lock of who makes the copy."""
+        return self.root / _LOCKS / f"{zlib.crc32(url.text.encode()) % LOCKS}.lock"
+
     def reserve(self, wanted: Mapping[Url, Entry]) -> dict[Url, Entry]:
         """Takes note that this program uses files, and makes room for those that are not there.
 
@@ -253,10 +262,10 @@ class _Copies:
         Raises:
             OSError: If it cannot be fetched, or written; names the URL.
         """
-        path, note = self.path(url), self._note(url)
-        for folder in (path.parent, note.parent):
+        path, note, lock = self.path(url), self._note(url), self._lock(url)
+        for folder in (path.parent, note.parent, lock.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        with _locked(note.with_suffix(".lock")):
+        with _locked(lock):
             if self._is_there(url, entry):
                 return
             temporary = aside(path)

@@ -28,6 +28,9 @@ BEAT = 20.0
 PATIENCE = 60.0
 """Seconds without a change after which nobody is there."""
 
+SETTLING = 2.0
+"""Seconds after which whoever came in the same moment has written, too: the last one stays."""
+
 LONGEST_COMMAND = 160
 """Characters of the command that are told."""
 
@@ -36,8 +39,9 @@ LONGEST_COMMAND = 160
 def alone_at(folder: Url, *, doing: str) -> Iterator[Callable[[], None]]:
     """Runs the body while no other process that asks here is at the same URL.
 
-    No storage lets a process take a place in one step that all of them know. Of two that come
-    within the same moment, one sees at its next writing that it has lost the place.
+    No storage lets a process take a place in one step that all of them know: of some that come in
+    the same moment each writes the file, looks `SETTLING` seconds later whose it is, and ends if it
+    is another's.
 
     Args:
         folder: Where.
@@ -76,13 +80,20 @@ class _Lease:
             logger.info(f"{self._folder}: waiting {PATIENCE:g} s to see whether {holder} has ended")
             time.sleep(PATIENCE)
             if (now := self._text()) and now != there:
-                raise InputError(
-                    f"{self._folder}: {self._doing} is under way there already, by {_holder(now)}; "
-                    "wait for its end, or name another folder"
-                )
+                raise self._taken(_holder(now))
             logger.info(f"{self._folder}: taking over from {holder}, which did not end by itself")
         self._write()
+        time.sleep(SETTLING)
+        self._look()
+        if self._other:
+            raise self._taken(self._other)
         self._thread.start()
+
+    def _taken(self, holder: str) -> InputError:
+        return InputError(
+            f"{self._folder}: {self._doing} is under way there already, by {holder}; wait for its "
+            "end, or name another folder"
+        )
 
     def require(self) -> None:
         """Raises a `ValueError` if another has the place."""

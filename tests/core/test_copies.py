@@ -201,6 +201,16 @@ def test_threads_share_one_fetching(files: Url, fetched: list[str]):
     assert fetched == ["a"]
 
 
+def test_locks_do_not_grow_with_the_copies(
+    files: Url, url_cache: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("hourglass.core.copies.LOCKS", 2)
+    local_copy(files)
+    notes = [path for path in (url_cache / "notes").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in notes) == ["a.json", "b.json", "c.json"]
+    assert len(list((url_cache / "locks").iterdir())) <= 2
+
+
 def test_messages_name_the_url_in_the_place_of_its_copy(files: Url):
     copy, going = local_copy(files / "deep/c"), new_folder(files / "models")
     assert list(going.iterdir()) == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +23,7 @@ LEFT = b"process 7 on elsewhere\nabc 3\n"
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "BEAT", 0.02)
     monkeypatch.setattr(leases, "PATIENCE", 0.3)
+    monkeypatch.setattr(leases, "SETTLING", 0.0)
 
 
 def wait_for(look: Callable[[], object]) -> None:
@@ -51,6 +54,38 @@ def test_the_second_one_is_told_of_the_first(elsewhere: Url, monkeypatch: pytest
     assert not (elsewhere / NAME).exists()
     with alone_at(elsewhere, doing="a training"):
         pass
+
+
+@pytest.mark.parametrize("left", [b"", LEFT])
+def test_of_two_that_come_in_the_same_moment_one_is_let_in(
+    memory: Url, monkeypatch: pytest.MonkeyPatch, left: bytes
+):
+    if left:
+        (memory / NAME).write_bytes(left)
+    both_looked, both_left = threading.Barrier(2), threading.Barrier(2)
+    own = leases._Lease._write
+
+    def write(lease: leases._Lease) -> None:
+        if threading.current_thread().name.startswith("comes"):
+            both_looked.wait(10)
+        own(lease)
+
+    def come() -> str:
+        try:
+            with alone_at(memory, doing="a build"):
+                both_left.wait(10)
+                return "let in"
+        except InputError as error:
+            both_left.wait(10)
+            return str(error)
+
+    monkeypatch.setattr(leases._Lease, "_write", write)
+    monkeypatch.setattr(leases, "SETTLING", 0.5)
+    with ThreadPoolExecutor(2, thread_name_prefix="comes") as pool:
+        told = sorted(one.result() for one in [pool.submit(come) for _ in range(2)])
+    assert told[0] == "let in"
+    assert told[1].startswith(f"{memory}: a build is under way there already, by process ")
+    assert not (memory / NAME).exists()
 
 
 def test_what_a_killed_process_left_is_taken_over(memory: Url):

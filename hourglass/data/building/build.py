@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -141,7 +142,7 @@ def build(
         for split, group in people.items()
         for plan in plan_shards(split, group, counts[split], recipe, seed=seed)
     ]
-    with alone_in(output, doing="a build"):
+    with alone_in(output, doing="a build") as require_alone:
         last = read_manifest(output)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
@@ -165,7 +166,7 @@ def build(
             _remove_others(output, manifest.shards)
             if manifest != last:
                 write_manifest(output, manifest)
-            manifest = _write_shards(output, images, manifest, todo, skip_bad)
+            manifest = _write_shards(output, images, manifest, todo, skip_bad, require_alone)
             _remove_others(output, manifest.shards)  # what workers left that were killed
         _report_bad(manifest.bad_pictures, skip_bad)
         _require_people(people, manifest.bad_pictures)
@@ -277,7 +278,12 @@ def _report_bad(bad: dict[str, str], skip_bad: bool) -> None:
 
 
 def _write_shards(
-    output: Place, images: Place, manifest: Manifest, plans: list[Plan], skip_bad: bool
+    output: Place,
+    images: Place,
+    manifest: Manifest,
+    plans: list[Plan],
+    skip_bad: bool,
+    require_alone: Callable[[], None],
 ) -> Manifest:
     """The manifest with what came of the plans; the longest are begun first, so that all workers
     end at about the same time."""
@@ -292,6 +298,7 @@ def _write_shards(
     ):
         nodes = cluster.Nodes()
         for outcomes in cluster.in_parallel(write_shard, tasks):
+            require_alone()
             failures = list(pool.map(partial(_publish, output), outcomes))
             manifest = _with_outcomes(manifest, outcomes, failures)
             waited = time.monotonic() - written > SECONDS_BETWEEN_UPLOADS
