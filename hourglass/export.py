@@ -76,6 +76,9 @@ def _export_page(
     help="What it gives: heatmaps, which this project decodes, or x, y and score of each joint.",
 )
 @click.option(
+    "--input-size", type=click.IntRange(min=1), help="Side of its crops, px. [default: the model's]"
+)
+@click.option(
     "--batch", type=click.IntRange(min=1), help="Crops it takes at a time. [default: any number]"
 )
 @click.option(
@@ -99,6 +102,7 @@ def main(
     models: tuple[Place, ...],
     kind: str,
     outputs: str,
+    input_size: int | None,
     batch: int | None,
     quantize: str | None,
     calibrate: str | None,
@@ -114,17 +118,14 @@ def main(
     or ONNX: from 2D joints (B, 16, 3) to joints in space, metres.
     """
     if kind == choices.WEB:
-        choices.refuse_of_page(batch, quantize, calibrate, data, outputs != HEATMAPS)
+        choices.refuse_of_page(input_size, batch, quantize, calibrate, data, outputs != HEATMAPS)
         _export_page(models, output, runtime, force=force)
         return
     if runtime or len(models) > 1:
         raise InputError(f"--runtime and several --model are for --format web only, got {kind}")
     model = models[0] if models else default_model()
     if model.suffix == LIFTER_SUFFIX:
-        if batch or calibrate or data or outputs != HEATMAPS:
-            raise InputError(
-                f"{model}: a lifting network has no --outputs, --batch, --calibrate or --data"
-            )
+        choices.refuse_of_lifter(model, input_size, batch, calibrate, data, outputs != HEATMAPS)
         _export_lifter(model, kind, output=output, quantize=quantize, force=force)
         return
     with quiet_stderr():
@@ -132,7 +133,7 @@ def main(
         from hourglass.exporting.parity import compare, format_parity
         from hourglass.modelfiles.keras_file import read_config
 
-        chosen = choices.Choices(kind, outputs, batch, quantize, calibrate)
+        chosen = choices.Choices(kind, outputs, batch, quantize, calibrate, input_size)
         output, copy = output or choices.default_output(model, kind), local_copy(model)
         if data:
             # Before the export is written.
@@ -140,8 +141,7 @@ def main(
         export_model(copy, output, chosen, force=force)
     logger.info(f"{output} written, now it runs beside {model}")
     with quiet_stderr():
-        parity = compare(copy, output, data=data)
-    click.echo(format_parity(parity))
+        click.echo(format_parity(compare(copy, output, data=data)))
     _echo_operators(output, kind)
     click.echo(f"{chosen.outputs} export of {model} in {output}")
 

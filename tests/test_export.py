@@ -321,6 +321,15 @@ def test_keypoints_are_compared_in_pixels(exported: Exported, micro_file: Path):
     assert parity.model.score is parity.export.score is None
 
 
+def test_an_export_for_crops_of_another_size(exported: Exported, micro_file: Path):
+    path = exported("onnx", input_size=48)
+    assert input_and_output(path)[0] == ("image", np.uint8, (None, 48, 48, 3))
+    assert load_export(path).config.network.input_size == 48
+    parity = compare(micro_file, path)
+    assert parity.crops == 16
+    assert parity.difference < 1e-4
+
+
 @pytest.mark.parametrize("value", [0.5, np.nan])
 def test_a_wrong_export_shows(
     value: float, exported: Exported, micro_file: Path, monkeypatch: pytest.MonkeyPatch
@@ -465,6 +474,7 @@ def test_a_failed_export_leaves_everything_as_it_was(
         ("--format onnx --model micro.tflite", "micro.tflite: only a .keras file can be exported"),
         ("--format onnx --model none.keras", "none.keras: no such model file"),
         ("--format onnx --batch 0", "Invalid value for '--batch'"),
+        ("--format onnx --input-size 30", "micro.keras: it cannot take crops of 30 px: "),
         ("--format tensorrt", "Invalid value for '--format'"),
     ],
 )

@@ -42,6 +42,7 @@ class Choices:
         batch: How many crops the file takes at a time; None for any number.
         quantize: `FLOAT16` or `INT8` weights, LiteRT only; None for float32.
         calibrate: Glob of training shards, with `INT8`: their crops set the range of integers.
+        input_size: Side of the crops that it takes, px; None for that of the model's training.
 
     Raises:
         ValueError: If two of them exclude each other.
@@ -52,6 +53,7 @@ class Choices:
     batch: int | None = None
     quantize: str | None = None
     calibrate: str | None = None
+    input_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.quantize and self.format != LITERT:
@@ -89,8 +91,21 @@ def refuse_of_page(*options: Any) -> None:
     """
     if any(options):
         raise InputError(
-            f"--format {WEB} has no --outputs, --batch, --quantize, --calibrate or --data; "
-            "export a LiteRT file with them, and give that as --model"
+            f"--format {WEB} has no --outputs, --batch, --quantize, --calibrate, --data or "
+            "--input-size; export a LiteRT file with them, and give that as --model"
+        )
+
+
+def refuse_of_lifter(model: Place, *options: Any) -> None:
+    """Refuses the options that a lifting network does not have, where one is given.
+
+    Raises:
+        ValueError: Says which they are.
+    """
+    if any(options):
+        raise InputError(
+            f"{model}: a lifting network has no --outputs, --batch, --calibrate, --data or "
+            "--input-size"
         )
 
 

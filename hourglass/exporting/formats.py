@@ -60,8 +60,9 @@ def export_model(model: Path, output: Place, choices: Choices, *, force: bool = 
         force: Replace `output` if it exists.
 
     Raises:
-        ValueError: If the model cannot be loaded, `output` has another format's ending, exists or
-            cannot be written, a package is missing, or there are no people to calibrate with.
+        ValueError: If the model cannot be loaded, or take crops of the chosen size; `output` has
+            another format's ending, exists or cannot be written; a package is missing; or there
+            are no people to calibrate with.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError(
@@ -72,7 +73,7 @@ def export_model(model: Path, output: Place, choices: Choices, *, force: bool = 
         raise InputError(f"{model}: only a {SUFFIX} file can be exported")
     require_free(output, choices.format, force=force)
     take_memory_as_needed()
-    network, config = load_model(model)
+    network, config = load_model(model, input_size=choices.input_size)
     metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
     serve = serving_function(network, config, outputs=choices.outputs, batch=choices.batch)
     with folder_aside(output) as folder:

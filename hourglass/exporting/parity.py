@@ -88,8 +88,9 @@ def compare(model: Path, export: Place, *, data: str | None = None) -> Parity:
         ValueError: If a file or the shards cannot be used.
     """
     export = local_copy(export)
-    original, exported = KerasRuntime(model), load_export(export)
+    exported = load_export(export)
     config, heatmaps = exported.config, exported.outputs == HEATMAPS
+    original = KerasRuntime(model, input_size=config.network.input_size)
 
     def expected(images: np.ndarray) -> np.ndarray:
         found = original.heatmaps(images)

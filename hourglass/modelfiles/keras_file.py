@@ -159,13 +159,23 @@ def _rounded(weights: bytes, *, where: str) -> bytes:
     return out.getvalue()
 
 
-def load_model(path: str | Path) -> tuple[keras.Model, Config]:
+def load_model(path: str | Path, *, input_size: int | None = None) -> tuple[keras.Model, Config]:
     """A network in float32, ready to predict, and its configuration.
 
+    Args:
+        path: The model file.
+        input_size: Side of the crops, px; None for that of its training.
+
     Raises:
-        ValueError: As `read_config`, and if the weights do not fit the configuration.
+        ValueError: As `read_config`, and if the weights do not fit the configuration, or the
+            network cannot take such crops.
     """
     config = read_config(path)
+    if input_size is not None:
+        try:
+            config = config.replace("network.input_size", input_size)
+        except InputError as error:
+            raise InputError(f"{path}: it cannot take crops of {input_size} px: {error}") from error
     _require_plausible(path, config.network)
     network = build_network(config.network)
     load_weights(path, network)

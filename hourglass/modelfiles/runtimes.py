@@ -69,12 +69,14 @@ class KerasRuntime:
 
     Args:
         path: The model file.
+        input_size: Side of the crops, px; None for that of its training.
 
     Raises:
-        ValueError: If it is missing or no model of this project, or Keras is not installed.
+        ValueError: If it is missing or no model of this project, it cannot take such crops, or
+            Keras is not installed.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, input_size: int | None = None) -> None:
         _require_file(path)
         prepare_processor()
         try:
@@ -91,7 +93,7 @@ class KerasRuntime:
         compiled = keras.backend.backend() == "tensorflow"
         if compiled:
             take_memory_as_needed()
-        network, self.config = load_model(path)
+        network, self.config = load_model(path, input_size=input_size)
         self.calibrations = read_calibrations(path)
         last = last_stack(network)
         self._predict = _compiled(_folded(last)) if compiled else last.predict_on_batch

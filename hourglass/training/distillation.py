@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.modelfiles.keras_file import load_weights, read_config
+from hourglass.modelfiles.metadata import SUFFIX
+from hourglass.modelfiles.runtimes import load_runtime
 from hourglass.networks.hourglass import build_network, last_stack
 from hourglass.training.devices import on_this_process
 
@@ -25,6 +27,10 @@ TEACHER_SHARE = 0.5
 
 FAINTEST = 0.05
 """A teacher's values below it are taken for 0: they are its background, and not joints."""
+
+
+Heatmaps = Callable[[np.ndarray], np.ndarray]
+"""From crops (B, S, S, 3) uint8 to heatmaps (B, S/4, S/4, J)."""
 
 
 def with_teacher(config: Config, teacher: str | Place | None) -> Config:
@@ -47,9 +53,10 @@ class Teacher:
     """A trained network that makes training targets of its own for every crop.
 
     Args:
-        path: Its model file, of the same skeleton; it takes crops of the student's size.
+        path: Its model file, of the same skeleton, whose network takes crops of the student's size;
+            or an export of heatmaps that was made for such crops.
         config: The student's choices; `train.teacher_share` is the teacher's part in each target.
-        precision: Keras dtype policy of its layers.
+        precision: Keras dtype policy of its layers; an export has an arithmetic of its own.
         alone: Run on this process's rows alone, where several processes train together.
 
     Raises:
@@ -64,24 +71,12 @@ class Teacher:
         precision: str = "float32",
         alone: bool = False,
     ) -> None:
-        stored = read_config(path)
-        if stored.skeleton.joints != config.skeleton.joints:
-            raise InputError(
-                f"{path}: the teacher knows the joints of skeleton {stored.skeleton.name!r}, the "
-                f"student learns those of {config.skeleton.name!r}; they must be the same"
-            )
-        size = config.network.input_size
-        try:
-            network = dataclasses.replace(stored.network, input_size=size)
-        except InputError as error:
-            raise InputError(f"{path}: the teacher cannot take the student's crops: {error}") from (
-                error
-            )
         self._where = on_this_process if alone else contextlib.nullcontext
-        with self._where():
-            whole = build_network(network, precision=precision)
-        load_weights(path, whole)
-        self._network: keras.Model = last_stack(whole)
+        if Path(path).suffix == SUFFIX:
+            with self._where():
+                self._heatmaps = _network(path, config, precision=precision)
+        else:
+            self._heatmaps = _export(path, config)
         self._share = config.train.teacher_share
 
     def __call__(
@@ -98,9 +93,43 @@ class Teacher:
             Heatmaps and weights of the same shapes; joints without a label are the teacher's alone.
         """
         with self._where():
-            found = np.asarray(self._network.predict_on_batch(images), np.float32)
+            found = np.asarray(self._heatmaps(images), np.float32)
         found = np.where(found < FAINTEST, np.float32(0), np.minimum(found, np.float32(1)))
         return mixed(heatmaps, weights, found, share=self._share)
+
+
+def _network(path: str | Path, config: Config, *, precision: str) -> Heatmaps:
+    """The teacher in a `.keras` file, built for crops of the student's size."""
+    stored = read_config(path)
+    _require_skeleton(path, stored, config)
+    try:
+        network = dataclasses.replace(stored.network, input_size=config.network.input_size)
+    except InputError as error:
+        raise InputError(f"{path}: the teacher cannot take the student's crops: {error}") from error
+    whole = build_network(network, precision=precision)
+    load_weights(path, whole)
+    return last_stack(whole).predict_on_batch
+
+
+def _export(path: str | Path, config: Config) -> Heatmaps:
+    """The teacher in an exported file, whose crops have one size."""
+    runtime = load_runtime(path)
+    _require_skeleton(path, runtime.config, config)
+    own, wanted = runtime.config.network.input_size, config.network.input_size
+    if own != wanted:
+        raise InputError(
+            f"{path}: the teacher takes crops of {own} px, the student learns from {wanted} px; "
+            f"export it with --input-size {wanted}"
+        )
+    return runtime.heatmaps
+
+
+def _require_skeleton(path: str | Path, teacher: Config, student: Config) -> None:
+    if teacher.skeleton.joints != student.skeleton.joints:
+        raise InputError(
+            f"{path}: the teacher knows the joints of skeleton {teacher.skeleton.name!r}, the "
+            f"student learns those of {student.skeleton.name!r}; they must be the same"
+        )
 
 
 def mixed(

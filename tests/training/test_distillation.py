@@ -9,6 +9,8 @@ import pytest
 
 from hourglass.core.config import Config
 from hourglass.core.skeleton import COCO
+from hourglass.exporting.choices import LITERT, Choices
+from hourglass.exporting.formats import export_model
 from hourglass.modelfiles.keras_file import save_model
 from hourglass.networks.hourglass import build_network, last_stack
 from hourglass.training.distillation import FAINTEST, Teacher, mixed
@@ -75,6 +77,40 @@ def test_a_teacher_of_another_skeleton_is_refused(student: Config, tmp_path: Pat
     save_model(tmp_path / "teacher.keras", build_network(student.network), student)
     with pytest.raises(ValueError, match=r"teacher\.keras: the teacher knows the joints of .*mpii"):
         Teacher(tmp_path / "teacher.keras", student.with_skeleton(COCO))
+
+
+def exported(path: Path, config: Config) -> np.ndarray:
+    """Writes an export of a fresh network, and gives its heatmaps of two black crops."""
+    network = build_network(config.network, seed=3)
+    save_model(path.with_suffix(".keras"), network, config)
+    export_model(path.with_suffix(".keras"), path, Choices(LITERT))
+    size = config.network.input_size
+    return np.asarray(last_stack(network).predict_on_batch(np.zeros((2, size, size, 3), np.uint8)))
+
+
+def test_an_export_can_be_the_teacher(student: Config, tmp_path: Path):
+    expected = exported(tmp_path / "teacher.tflite", student)
+    size, joints = student.network.input_size, expected.shape[-1]
+    targets, _ = Teacher(tmp_path / "teacher.tflite", student)(
+        np.zeros((2, size, size, 3), np.uint8),
+        np.zeros(expected.shape, np.float32),
+        np.zeros((2, joints), np.float32),
+    )
+    clear = expected > 2 * FAINTEST
+    assert clear.any()
+    np.testing.assert_allclose(targets[clear], np.minimum(expected[clear], 1), atol=1e-5)
+    assert not targets[expected < FAINTEST / 2].any()
+
+
+def test_an_export_of_another_size_or_skeleton_is_no_teacher(student: Config, tmp_path: Path):
+    path = tmp_path / "teacher.tflite"
+    exported(path, student)
+    with pytest.raises(ValueError, match=r"of 32 px, the student .* 48 px; .* --input-size 48"):
+        Teacher(path, student.replace("network.input_size", 48))
+    with pytest.raises(
+        ValueError, match=r"teacher\.tflite: the teacher knows the joints of .*mpii"
+    ):
+        Teacher(path, student.with_skeleton(COCO))
 
 
 def test_a_teacher_that_cannot_halve_such_crops_is_refused(student: Config, tmp_path: Path):
