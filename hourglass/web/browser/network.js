@@ -104,7 +104,9 @@ export class Network {
     } catch (error) {
       if (this.accelerator === WASM) throw error;
       console.warn(`WebGPU has failed, WebAssembly goes on: ${error.message}`);
+      const failed = this.#model;
       this.#model = await compile(this.#litert, this.#bytes, this.#threads);
+      failed.delete();
       return run(this.#litert, this.#model, crops, this.#shape);
     }
   }
