@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
 
 from hourglass.console import command, model_option, quiet_stderr
 from hourglass.data.people import load_people
@@ -21,15 +22,18 @@ ENDS = {"hips": ("right_hip", "left_hip"), "knees": ("right_knee", "left_knee")}
 THRESHOLDS = (MIN_SCORE, 0.5)
 
 
+def to_percent(held: np.ndarray) -> str:
+    """How often something holds, "–" of nothing."""
+    return f"{100 * held.mean():.1f} %" if held.size else "–"
+
+
 def to_line(end: str, found: CutPeople) -> str:
     """A row of the Markdown table."""
     invented, kept = found.scores[found.outside], found.scores[found.inside]
     shares = [
-        f"{100 * (scores >= threshold).mean():.1f} %"
-        for scores in (invented, kept)
-        for threshold in THRESHOLDS
+        to_percent(scores >= threshold) for scores in (invented, kept) for threshold in THRESHOLDS
     ]
-    right = f"{100 * found.right[found.inside].mean():.1f} %"
+    right = to_percent(found.right[found.inside])
     people = found.counted.any(axis=1).sum()
     return f"| {end} | {people} | {invented.size} | {' | '.join(shares)} | {right} |"
 

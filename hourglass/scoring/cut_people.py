@@ -59,12 +59,12 @@ def cuts_at(people: People, joints: tuple[str, str]) -> np.ndarray:
     """
     numbers = [people.skeleton.joints.index(name) for name in joints]
     known = people.labelled[:, numbers].all(axis=1)
-    y = np.where(people.labelled, people.points[..., 1], np.nan)
-    top, bottom = np.nanmin(y, axis=1), np.nanmax(y, axis=1)
-    middle = people.points[:, numbers, 1].mean(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = (middle - top) / (bottom - top)
-    return np.where(known & np.isfinite(share), share, 1.0)
+    y = people.points[..., 1]
+    top = y.min(axis=1, where=people.labelled, initial=np.inf)
+    height = y.max(axis=1, where=people.labelled, initial=-np.inf) - top
+    share = np.ones(len(people))
+    below_top = y[:, numbers].mean(axis=1) - top
+    return np.divide(below_top, height, out=share, where=known & (height > 0))
 
 
 def find_cut_people(

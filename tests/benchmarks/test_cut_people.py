@@ -24,6 +24,13 @@ def test_a_row_tells_invented_and_real_joints_apart():
     assert row == "| hips | 2 | 3 | 66.7 % | 0.0 % | 66.7 % | 66.7 % | 66.7 % |"
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_row_of_nobody_is_told_as_such():
+    nothing = np.zeros((2, 3), bool)
+    row = to_line("knees", CutPeople(np.ones((2, 3), np.float32), nothing, nothing, nothing))
+    assert row == "| knees | 0 | 0 | – | – | – | – | – |"
+
+
 def test_nothing_is_invented_for_people_of_dots(
     tmp_path: Path,
     write_shards: Callable[..., list[Person]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,16 @@ def test_a_picture_ends_between_two_joints(dots: str):
         else:
             assert share == 1
     assert 0 < (shares < 1).sum() < len(people)
+
+
+@pytest.mark.filterwarnings("error")
+def test_who_has_no_joint_or_one_height_only_is_not_cut(dots: str):
+    people = load_people(dots)
+    visibility, points = people.visibility.copy(), people.points.copy()
+    visibility[0], visibility[1], points[1, :, 1] = 0, 2, 40
+    shares = cuts_at(replace(people, visibility=visibility, points=points), HIPS)
+    np.testing.assert_array_equal(shares[:2], 1)
+    np.testing.assert_array_equal(shares[2:], cuts_at(people, HIPS)[2:])
 
 
 def test_what_is_below_the_end_is_outside_and_found_nowhere(dots: str, dot_finder: Runtime):
