@@ -61,17 +61,21 @@ def runtime() -> Path:
         pytest.skip(str(error))
 
 
-def with_other_joints(model: Path, output: Path) -> None:
-    """Writes the shipped model with other names, bones, colours and decoding."""
+def with_other_joints(model: Path, output: Path, *, count: int = 16) -> None:
+    """Writes the shipped model with other names, bones, colours and decoding.
+
+    With fewer joints than it has, the page finds nonsense, but finds it.
+    """
     content = model.read_bytes()
     with zipfile.ZipFile(model) as archive:
         texts = {name: json.loads(archive.read(name)) for name in archive.namelist()}
         start = min(entry.header_offset for entry in archive.infolist())
     config = texts["hourglass.json"]
-    joints = [f"point_{joint}" for joint in range(16)]
-    config["skeleton"] = {"name": "points", "joints": joints, "bones": [[9, 0], [9, 5]]}
+    joints = [f"point_{joint}" for joint in range(count)]
+    config["skeleton"] = {"name": "points", "joints": joints}
+    config["skeleton"]["bones"] = [[count - 7, 0], [count - 7, 5]]
     config["skeleton"]["colours"] = [[255, 0, 255]] * 2
-    config["data"]["refine"] = "quarter"
+    config["data"]["refine"], config["network"]["joints"] = "quarter", count
     output.write_bytes(content[:start])
     with zipfile.ZipFile(output, "a", zipfile.ZIP_DEFLATED) as archive:
         for name, values in {**texts, "calibration.json": {}}.items():
@@ -80,10 +84,13 @@ def with_other_joints(model: Path, output: Path) -> None:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, runtime: Path) -> Path:
-    """The page with the shipped model, and with it again on other joints; not to be changed."""
+    """The page with the shipped model, and with it again on other joints and on fewer; not to be
+    changed."""
     folder = tmp_path_factory.mktemp("page")
-    with_other_joints(SHIPPED_LITERT, folder / "points.tflite")
-    write_site(folder / "site", [SHIPPED_LITERT, folder / "points.tflite"], runtime=runtime)
+    points, few = folder / "points.tflite", folder / "few.tflite"
+    with_other_joints(SHIPPED_LITERT, points)
+    with_other_joints(SHIPPED_LITERT, few, count=8)
+    write_site(folder / "site", [SHIPPED_LITERT, points, few], runtime=runtime)
     return folder / "site"
 
 

@@ -24,6 +24,7 @@ from hourglass.web.site import PLACE, with_site
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("playwright")
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PICTURES = Path(__file__).parents[1] / "pictures"
 PATIENCE = 60_000  # ms
 
@@ -210,7 +211,45 @@ def test_a_cameras_people_keep_their_ids(page: Page, tmp_path: Path):
     assert [sorted(one["id"] for one in frame["people"]) for frame in found] == [[1, 2]] * 3
     assert float(page.tab.inner_text("#rate")) > 0
     page.tab.get_by_role("button", name="Stop camera").click()
-    page.told("Open a picture or film")
+    frames = int(page.told("The camera is off").split(" frames ")[0].split()[-1])
+    assert len(page.json(tmp_path)) == frames >= len(found)
+    assert page.tab.locator("#camera").inner_text() == "Camera"
+
+
+@pytest.mark.slow
+def test_another_models_people_begin_anew_while_the_camera_runs(page: Page, tmp_path: Path):
+    page.choose("few")
+    page.tab.wait_for_selector("#model-hint:text-matches('skeleton points')", timeout=PATIENCE)
+    page.choose("Several")
+    frames_of_camera(page, tmp_path, least=3)
+    page.choose("lite")
+    page.tab.wait_for_selector("#model-hint:text-matches('skeleton mpii')", timeout=PATIENCE)
+    while len(found := page.json(tmp_path)) < 3:
+        assert page.tab.get_attribute("#told", "class") != "error", page.tab.inner_text("#told")
+        page.tab.wait_for_timeout(500)
+    people = [len(one["keypoints"]) for frame in found for one in frame["people"]]
+    assert set(people) == {16}
+    page.tab.get_by_role("button", name="Stop camera").click()
+    page.told("The camera is off")
+
+
+@pytest.mark.slow
+def test_one_of_two_cameras_is_chosen(browser: Any, address: str, tmp_path: Path):
+    words = ["--no-sandbox", "--use-fake-device-for-media-stream=device-count=2"]
+    with_two = browser.browser_type.launch(executable_path=CHROMIUM, args=words)
+    context = with_two.new_context(permissions=["camera"])
+    page = Page(context.new_page(), address)
+    page.tab.locator("#camera").click()
+    cameras = page.tab.get_by_label("Camera", exact=True)
+    cameras.wait_for(timeout=PATIENCE)
+    assert cameras.locator("option").all_inner_texts() == ["fake_device_0", "fake_device_1"]
+    page.told("camera: no people")
+    cameras.select_option("fake_device_1")
+    page.told("camera: no people")
+    page.tab.wait_for_function("document.getElementById('cameras').selectedIndex === 1")
+    assert len(page.json(tmp_path)) > 0
+    assert page.faults == []
+    with_two.close()
 
 
 @pytest.mark.slow
@@ -276,12 +315,28 @@ def test_the_knob_changes_the_model_and_its_skeleton(
     page.told(f"{path.name}: 1 person")
 
 
+def test_a_model_that_cannot_be_loaded_is_told_and_not_chosen(page: Page, address: str):
+    page.tab.route("**/few.tflite", lambda route: route.fulfill(status=404))
+    page.choose("few")
+    assert page.told("models/few") == "models/few.tflite: 404 Not Found"
+    assert page.tab.get_by_label("lite", exact=True).is_checked()
+    page.tab.unroute("**/few.tflite")
+
+
+def test_a_page_that_is_opened_as_a_file_says_what_it_needs(browser: Any, site: Path):
+    tab = browser.new_page()
+    tab.goto((site / "index.html").as_uri())
+    assert "works only from a web server" in tab.inner_text("#told")
+    tab.close()
+
+
 def test_the_model_that_was_chosen_is_remembered(browser: Any, address: str):
     context = browser.new_context()
     first = Page(context.new_page(), address)
     assert first.tab.locator("#model-choice label").all_inner_texts() == [
         "lite\n224 px",
         "points\n224 px",
+        "few\n224 px",
     ]
     assert first.tab.get_by_label("lite", exact=True).is_checked()
     first.choose("points")
@@ -323,12 +378,24 @@ def test_it_uses_threads_where_it_is_served_with_the_headers(browser: Any, serve
 
 
 @pytest.mark.slow
+def test_a_file_that_is_opened_before_the_model_is_there_waits(
+    browser: Any, address: str, png: Callable[[str], Path]
+):
+    context = browser.new_context()
+    tab, path = context.new_page(), png("foundry")
+    tab.goto(address)
+    tab.set_input_files("#file", path)
+    assert not tab.evaluate("'ready' in document.body.dataset")
+    tab.wait_for_selector(f"#told:text-matches('^{path.name}: [12] p')", timeout=PATIENCE)
+    context.close()
+
+
+@pytest.mark.slow
 def test_webgpu_finds_what_python_finds(
     browser: Any, address: str, png: Callable[[str], Path], tmp_path: Path, shipped: PoseEstimator
 ):
     words = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    in_software = browser.browser_type.launch(executable_path=program, args=words)
+    in_software = browser.browser_type.launch(executable_path=CHROMIUM, args=words)
     place = f"{address}?accelerator=webgpu"
     page = Page(in_software.new_page(), place, patience=5 * PATIENCE)
     if "WebGPU" not in page.tab.inner_text("#runtime"):

@@ -333,3 +333,24 @@ def test_the_rate_is_that_of_the_last_thirty_frames(node: Any):
     rates = node(script, times)
     assert rates[:3] == [None, 2, 2]  # JSON knows no NaN
     assert rates[-1] == pytest.approx(10)
+
+
+NAME = """
+import { draw } from "./drawing.js";
+const written = [], around = { measureText: (text) => ({ width: 10 * text.length }) };
+const canvas = { width: 300, height: 300 };
+const known = { ...around, canvas, getTransform: () => ({ a: 1 }),
+  fillText: (text, x) => written.push([x, x + 10 * text.length]) };
+const context = new Proxy(known, { get: (all, name) => all[name] ?? (() => {}) });
+canvas.getContext = () => context;
+const skeleton = { joints: ["left_hip", "left_hip", "left_hip"], bones: [], colours: [] };
+draw(canvas, { width: 300, height: 300 }, {
+  people: [{ points: [[20, 50], [150, 50], [280, 50]], scores: [1, 1, 1] }],
+  parts: { names: true }, skeleton, minScore: 0.3,
+});
+console.log(JSON.stringify(written));
+"""
+
+
+def test_names_are_written_beside_their_joints_inside_the_picture(node: Any):
+    assert node(NAME) == [[24.5, 104.5], [154.5, 234.5], [196.5, 276.5]]

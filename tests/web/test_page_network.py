@@ -1,5 +1,5 @@
 """Where the page runs a network, by Node with a stand-in of LiteRT.js: on which processor, and what
-it does when the graphics processor is absent, wrong, slow, or fails.
+it does when the graphics processor is absent, wrong, slow, or fails; and what its address asks for.
 """
 
 from __future__ import annotations
@@ -81,3 +81,32 @@ def test_a_network_runs_where_it_is_right_and_faster(found: list[dict[str, Any]]
     left = {"wasm": "webgpu", "webgpu": "wasm"}[first]
     deleted = [left] if tried and "refused" not in gpu else []
     assert one["deleted"] == deleted + [first] * (first != last)
+
+
+ASK = """
+import { askedFor } from "./address.js";
+const answer = (query) => {
+  try {
+    return askedFor(query, 8);
+  } catch (error) {
+    return error.message;
+  }
+};
+console.log(JSON.stringify(given.map(answer)));
+"""
+
+
+def test_the_address_says_how_many_threads_and_which_processor(node: Any):
+    refused = {
+        "?threads=0": "the address asks for threads=0; allowed is 1 to 32",
+        "?threads=two": "the address asks for threads=two; allowed is 1 to 32",
+        "?threads=1000": "the address asks for threads=1000; allowed is 1 to 32",
+        "?accelerator=npu": "the address asks for accelerator=npu; allowed are wasm and webgpu",
+    }
+    taken = {
+        "": {"wanted": 4, "accelerator": None},
+        "?threads=7": {"wanted": 7, "accelerator": None},
+        "?accelerator=wasm&threads=1": {"wanted": 1, "accelerator": "wasm"},
+    }
+    expected = {**taken, **refused}
+    assert node(ASK, list(expected)) == list(expected.values())

@@ -1,4 +1,5 @@
-// The models on offer, a radio button for each, and which was chosen last: the page begins with that.
+// What is offered to choose from: the models, a radio button for each, which begin with the one that
+// was chosen last, and the cameras.
 
 const KEY = "hourglass.model";
 
@@ -18,6 +19,17 @@ export function remember({ name }) {
   } catch {
     // switched off, or full: the next visit begins with the first model
   }
+}
+
+/** Checks the button of the model that is used. */
+export function mark(element, { name }) {
+  for (const input of element.querySelectorAll("input")) input.checked = input.value === name;
+}
+
+/** Fills a <select> with cameras {id, label}, of which one is in use. */
+export function offerCameras(element, cameras, used) {
+  element.replaceChildren(...cameras.map(({ id, label }, place) =>
+    new Option(label || `camera ${place + 1}`, id, false, id === used)));
 }
 
 /**

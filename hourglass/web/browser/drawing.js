@@ -5,7 +5,8 @@
 const LINE_SHARE = 1 / 150; // width of a bone over the picture's longer side
 const OUTLINE = "white";
 const HEATMAP_SHARE = 0.85; // how far a peak of 1 covers the picture
-const TEXT_SHARE = 3.6; // size of letters over a bone's width
+const TEXT_SHARE = 3.6; // size of a person's number over a bone's width
+const NAME_SHARE = 2.8; // size of the letters of names over the same
 
 // Matplotlib's inferno at equal steps; colours between are mixed.
 const INFERNO = [
@@ -56,7 +57,7 @@ function drawPose(context, pose, { skeleton, parts, minScore, line, place }) {
   if (parts.names) {
     places.forEach(([x, y], joint) => {
       const name = skeleton.joints[joint].replaceAll("_", " ");
-      if (sure(joint)) write(context, name, x + 2 * line, y, TEXT_SHARE * line);
+      if (sure(joint)) write(context, name, x, y, line);
     });
   }
 }
@@ -76,10 +77,13 @@ function drawDot(context, [x, y], radius, colour) {
   context.stroke();
 }
 
-/** Black on a white outline: readable on anything. */
-function write(context, text, x, y, size) {
+/** A text beside a dot, black on a white outline: readable on anything, and inside the picture. */
+function write(context, text, dotX, y, line) {
+  const size = NAME_SHARE * line, right = context.canvas.width / context.getTransform().a;
   context.font = `600 ${size}px system-ui, sans-serif`;
   Object.assign(context, { textAlign: "left", textBaseline: "middle", lineJoin: "round" });
+  const wide = context.measureText(text).width, gap = 2 * line;
+  const x = dotX + gap + wide <= right ? dotX + gap : Math.max(dotX - gap - wide, 0);
   context.lineWidth = size / 4;
   context.strokeStyle = OUTLINE;
   context.strokeText(text, x, y);

@@ -1,30 +1,33 @@
 // The page: its controls, and the way from a source's frame through the worker onto the canvas.
 
-import { offerModels, remember } from "./choice.js";
+import { askedFor } from "./address.js";
+import { mark, offerCameras, offerModels, remember } from "./choice.js";
 import { draw } from "./drawing.js";
 import { Engine } from "./engine.js";
+import { connectPlayer, pace, showPlace } from "./player.js";
 import { Rate } from "./rate.js";
 import { download, stemOf, toJson, toObject } from "./results.js";
 import { Camera, openFile } from "./sources.js";
 import { fillTable } from "./table.js";
 
-const MOST_THREADS = 4; // more gain little, and other programs want some
 const MOST_FRAMES = 20000; // of a film or camera kept for the JSON: eleven minutes at 30 frames/s
 const TOLD_EVERY = 2000; // ms between spoken notes on a film
 const FAULT_STANDS = 6000; // ms for which nothing that was found takes a fault's place
-const SLOWEST = 0.1; // playing speed
 const SHARP_SIDE = 1200, MOST_ZOOM = 4; // small pictures are drawn larger, so that lines are sharp
 
 const element = (id) => document.getElementById(id);
 const checked = (id) => element(id).checked;
 const several = () => document.querySelector("input[name=people]:checked").value === "several";
 const moving = () => state.source && state.source.kind !== "picture";
+const recording = () => state.source?.kind === "camera" && !state.source.closed;
 
 const state = {
   engine: new Engine(),
   site: null, // site.json: models, detector, runtime
   runtime: null, // how it was started: threads, SIMD
+  model: null, // the entry of site.json that is used
   about: null, // what the model says of itself
+  early: null, // a file that was dropped before the model was there
   source: null,
   frame: document.createElement("canvas"), // what was looked at last, in its own px
   people: [],
@@ -62,7 +65,7 @@ function looks() {
     idColours: state.site.id_colours,
     parts: Object.fromEntries(["skeleton", "keypoints", "names", "heatmap"].map((id) => [id, checked(id)])),
     minScore: Number(element("threshold").value),
-    mirror: state.source.kind === "camera" && checked("mirror"),
+    mirror: state.source.kind === "camera" && !state.source.looksAway && checked("mirror"),
   };
 }
 
@@ -94,8 +97,9 @@ function showSource() {
   element("numbers").hidden = element("table").hidden = !source;
   element("rate").parentElement.hidden = !moving();
   element("player").hidden = element("slow-row").hidden = !isFilm;
-  element("mirror-row").hidden = source?.kind !== "camera";
-  element("camera").textContent = source?.kind === "camera" ? "Stop camera" : "Camera";
+  element("mirror-row").hidden = source?.kind !== "camera" || source.looksAway;
+  element("camera").textContent = recording() ? "Stop camera" : "Camera";
+  if (!recording()) element("cameras-row").hidden = true;
   if (!source) letSave(false);
 }
 
@@ -165,7 +169,7 @@ async function follow(source, turn) {
   let looking = begin(source, await source.next(), state.frame);
   while (looking) {
     const { people, ms } = await looking.answer;
-    if (turn !== state.turn) return;
+    if (turn !== state.turn || source.closed) return;
     const next = begin(source, source.waiting(), spare), { frame, time } = looking;
     Object.assign(state, { frame, time, people });
     keep();
@@ -173,9 +177,9 @@ async function follow(source, turn) {
     show();
     letSave(true);
     if (source.kind === "film") {
-      pace(source.video, presented === null ? 1 : looking.presented - presented);
+      pace(source.video, presented === null ? 1 : looking.presented - presented, checked("slow"));
       presented = looking.presented;
-      showPlace();
+      showPlace(source.video);
     }
     if (performance.now() - state.toldAt > TOLD_EVERY) tellLive();
     looking = next ?? begin(source, await source.next(), spare);
@@ -187,13 +191,6 @@ function tellLive() {
   const text = `${state.source.name}: ${peopleText(state.people.length)}`;
   if (element("told").textContent !== text) tellFound(text);
   state.toldAt = performance.now();
-}
-
-/** Plays a film slower while frames are left out, and faster again while none are. */
-function pace(video, passed) {
-  const rate = checked("slow") ? video.playbackRate * (passed > 1 ? 0.8 : 1.05) : 1;
-  const bounded = Math.min(Math.max(rate, SLOWEST), 1);
-  if (bounded !== video.playbackRate) video.playbackRate = bounded;
 }
 
 async function open(source) {
@@ -222,12 +219,14 @@ async function open(source) {
 /** Notes what happens to a film or camera between frames. */
 function attend(source) {
   if (source.kind === "film") {
-    for (const event of ["play", "pause", "ended"]) source.video.addEventListener(event, showPlace);
+    for (const event of ["play", "pause", "ended"]) {
+      source.video.addEventListener(event, () => { if (state.source === source) showPlace(source.video); });
+    }
     return;
   }
   source.video.srcObject.getVideoTracks()[0].addEventListener("ended", () => {
     if (state.source !== source) return;
-    close();
+    stopCamera();
     tellFault(new Error("the camera has gone: it was taken away, or another program took it"));
   });
 }
@@ -243,12 +242,25 @@ async function openOne(opening) {
   }
 }
 
-function close() {
-  state.turn += 1;
-  state.source?.close();
-  Object.assign(state, { source: null, people: [] });
+/** Opens the camera of this id; without one, that which faces the user. */
+async function openCamera(id = null) {
+  if (recording()) state.source.close(); // many phones open one at a time
+  await openOne(Camera.open(id));
   showSource();
-  tell("Open a picture or film, or start the camera.");
+  const cameras = recording() ? await Camera.all() : [];
+  if (!recording()) return;
+  offerCameras(element("cameras"), cameras, state.source.id);
+  element("cameras-row").hidden = cameras.length < 2;
+}
+
+/** Ends the camera; what it showed last stays, and all that was found can be saved. */
+function stopCamera() {
+  const { source, found } = state;
+  source.close();
+  if (!found.size) Object.assign(state, { source: null, turn: state.turn + 1 });
+  showSource();
+  const frames = found.size === 1 ? "1 frame" : `${found.size} frames`;
+  tell(`The camera is off.${found.size ? ` What was found in ${frames} can be saved.` : ""}`);
 }
 
 /** What was found so far belongs to other settings. */
@@ -258,30 +270,17 @@ async function startAnew() {
   await lookAgain();
 }
 
-// Films.
-
-const clockText = (seconds) =>
-  `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-
-function showPlace() {
-  if (state.source?.kind !== "film") return;
-  const { video } = state.source;
-  element("seek").max = Number.isFinite(video.duration) ? video.duration : 1;
-  element("seek").value = video.currentTime;
-  element("clock").textContent = `${clockText(video.currentTime)} / ${clockText(video.duration || 0)}`;
-  element("seek").setAttribute("aria-valuetext", element("clock").textContent);
-  element("play").textContent = video.paused ? "Play" : "Pause";
-  element("play").setAttribute("aria-label", element("play").textContent);
-}
-
 // Models.
 
 async function useModel(entry) {
   tell(`Loading ${entry.name} …`);
   state.about = await state.engine.model(entry.file);
+  state.model = entry;
   state.people = []; // they were found by another model, of other joints perhaps
+  state.found.clear();
   const { size, skeleton } = state.about;
-  element("model-hint").textContent = `${size} px, ${entry.megabytes} MB, skeleton ${skeleton.name}`;
+  element("model-hint").textContent = `Looks at each person in ${size}×${size} px. ` +
+    `${entry.megabytes} MB, skeleton ${skeleton.name}.`;
   element("runtime").textContent = runtimeText();
   element("flip-row").parentElement.hidden = !skeleton.flip_order && element("slow-row").hidden;
   element("flip-row").hidden = !skeleton.flip_order;
@@ -305,16 +304,16 @@ async function choose(entry) {
   } catch (error) {
     tellFault(error);
   }
+  mark(element("model-choice"), state.model);
 }
 
 async function start() {
   const answer = await fetch("site.json");
   if (!answer.ok) throw new Error("site.json is missing beside this page: export it again");
   state.site = await answer.json();
-  const asked = new URLSearchParams(location.search), accelerator = asked.get("accelerator");
-  const wanted = Number(asked.get("threads")) || Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS);
+  const asked = askedFor(location.search, navigator.hardwareConcurrency || 1);
   const { runtime, detector, models, min_score: minScore } = state.site;
-  state.runtime = await state.engine.start({ runtime, detector, wanted, accelerator });
+  state.runtime = await state.engine.start({ runtime, detector, ...asked });
   element("threshold").value = minScore;
   element("shown").textContent = minScore.toFixed(2);
   element("models").hidden = models.length < 2;
@@ -322,14 +321,17 @@ async function start() {
   element("choose").disabled = element("camera").disabled = false;
   document.body.dataset.ready = "";
   tell("Open a picture or film, or start the camera.");
+  if (state.early) openOne(openFile(state.early));
 }
 
 // Controls.
 
 const ready = () => "ready" in document.body.dataset;
-const openDropped = (files) => {
-  if (files[0] && ready()) openOne(openFile(files[0]));
-};
+function openDropped([file]) {
+  if (!file) return;
+  if (ready()) openOne(openFile(file));
+  else state.early = file;
+}
 
 function connect() {
   const view = element("view"), file = element("file");
@@ -350,9 +352,10 @@ function connect() {
     openDropped(event.dataTransfer.files);
   });
   element("camera").addEventListener("click", () => {
-    if (state.source?.kind === "camera") close();
-    else openOne(Camera.open());
+    if (recording()) stopCamera();
+    else openCamera();
   });
+  element("cameras").addEventListener("change", () => openCamera(element("cameras").value));
   for (const id of ["skeleton", "keypoints", "names", "mirror"]) element(id).addEventListener("change", show);
   element("threshold").addEventListener("input", () => {
     element("shown").textContent = Number(element("threshold").value).toFixed(2);
@@ -360,15 +363,7 @@ function connect() {
   });
   element("heatmap").addEventListener("change", () => (checked("heatmap") ? lookAgain() : show()));
   for (const id of ["flip", "people-one", "people-several"]) element(id).addEventListener("change", startAnew);
-  element("play").addEventListener("click", () => {
-    const { video } = state.source;
-    if (video.paused) video.play();
-    else video.pause();
-    showPlace();
-  });
-  element("seek").addEventListener("input", () => {
-    state.source.video.currentTime = Number(element("seek").value);
-  });
+  connectPlayer(() => state.source.video);
   element("table").addEventListener("toggle", show);
   element("panel").addEventListener("submit", (event) => event.preventDefault());
   element("save-json").addEventListener("click", saveJson);

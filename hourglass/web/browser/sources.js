@@ -4,11 +4,12 @@
 const SMALLEST_SIDE = 16; // px, as hourglass.media.pictures
 const SHORTEST_FRAME = 1e-3; // s
 
-const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: "user" };
+const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 } };
 
 const CAMERA_FAULTS = {
   NotAllowedError: "the camera was refused: allow it for this page in the browser, then try again",
   NotFoundError: "no camera was found on this machine",
+  OverconstrainedError: "this camera is not there any more: choose another",
   NotReadableError: "the camera cannot be read: another program may be using it",
 };
 
@@ -94,6 +95,11 @@ class Moving {
     canvas.getContext("2d", { willReadFrequently: true }).drawImage(this.video, 0, 0);
   }
 
+  /** Whether no frame will come any more. */
+  get closed() {
+    return this.#closed;
+  }
+
   close() {
     this.#closed = true;
     this.video.pause();
@@ -149,20 +155,35 @@ export class Film extends Moving {
 export class Camera extends Moving {
   #began = performance.now();
 
-  static async open() {
+  /** Its `id`, and whether it `looksAway` from the user, as that on a phone's back does. */
+  constructor(video) {
+    super(video, "camera", "camera");
+    const { deviceId, facingMode } = video.srcObject.getVideoTracks()[0].getSettings();
+    Object.assign(this, { id: deviceId, looksAway: facingMode === "environment" });
+  }
+
+  /** The camera of this id; without one, that which faces the user. */
+  static async open(id = null) {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error("the browser gives the camera only to pages of https:// or of localhost");
     }
+    const which = id ? { deviceId: { exact: id } } : { facingMode: "user" };
     let stream;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: CAMERA, audio: false });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { ...CAMERA, ...which }, audio: false });
     } catch (error) {
       throw new Error(CAMERA_FAULTS[error.name] ?? `the camera cannot be opened (${error.message})`);
     }
     const video = makeVideo();
     video.srcObject = stream;
     await once(video, "loadeddata");
-    return new Camera(video, "camera", "camera");
+    return new Camera(video);
+  }
+
+  /** All cameras {id, label}; browsers tell of them once one may be used. */
+  static async all() {
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    return devices.filter(({ kind }) => kind === "videoinput").map(({ deviceId: id, label }) => ({ id, label }));
   }
 
   timeOf() {

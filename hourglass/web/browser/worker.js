@@ -55,6 +55,7 @@ async function model({ url }) {
     const made = await Network.of(litert, fixShapes(bytes), shape, threads, accelerator);
     network?.delete();
     [network, networkUrl] = [made, url];
+    tracker = follower = null; // another model's people may have other joints
     estimator = { about, poses: new Estimator(about, (crops) => network.heatmaps(crops)) };
   }
   return { ...estimator.about, accelerator: network.accelerator };
