@@ -166,7 +166,9 @@ min(max(at(px,py),0),1)
 
 
 def plain(code: str) -> str:
-    """Code without what only its language asks for: spaces, casts, suffixes of numbers."""
+    """Code without what only its language asks for: spaces, casts, their names, suffixes."""
+    for name, value in re.findall(r"\b(\w+) = Float\(([^()]*)\)", code):
+        code = re.sub(rf"\b{name}\b(?! =)", value, code)
     code = re.sub(r"Float\(([^()]*)\)", r"\1", code.replace("std::", ""))
     code = re.sub(r"(\d(?:\.\d+)?)f\b", r"\1", code)
     return re.sub(r"\s|\.toFloat\(\)", "", code).replace("0.0)", "0)").replace("1.0)", "1)")
