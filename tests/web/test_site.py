@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,18 @@ def test_a_page_says_what_each_model_is_for(npm_folder: Path, tmp_path: Path):
     ]
 
 
+def test_a_page_calls_models_of_ones_own_by_their_runs(npm_folder: Path, tmp_path: Path):
+    pytest.importorskip("ai_edge_litert")
+    output, models = tmp_path / "page", [tmp_path / run / "best.tflite" for run in ("big", "tiny")]
+    for model, shipped in zip(models, ("lite", "pico"), strict=True):
+        model.parent.mkdir()
+        shutil.copy(SHIPPED_LITERT.with_name(f"{shipped}.tflite"), model)
+    run("--model", models[0], "--model", models[1], "--runtime", npm_folder, "--output", output)
+    told = json.loads((output / "site.json").read_text())["models"]
+    assert [(one["name"], one["size"]) for one in told] == [("big", 224), ("tiny", 160)]
+    assert (output / told[1]["file"]).read_bytes() == models[1].read_bytes()
+
+
 @pytest.mark.parametrize(
     ("models", "words"),
     [
@@ -208,7 +221,6 @@ def test_the_runtime_is_fetched_once(
     calls: list[list[str]] = []
 
     def npm(words: list[str], **options: Any) -> Any:
-        import shutil
         import subprocess
 
         calls.append(words)
