@@ -14,6 +14,7 @@ const MOST_FRAMES = 20000; // of a film or camera kept for the JSON: eleven minu
 const TOLD_EVERY = 2000; // ms between spoken notes on a film
 const FAULT_STANDS = 6000; // ms for which nothing that was found takes a fault's place
 const SHARP_SIDE = 1200, MOST_ZOOM = 4; // small pictures are drawn larger, so that lines are sharp
+const LARGEST_SIDE = 2400; // larger ones smaller, so that the threshold moves at once
 
 const element = (id) => document.getElementById(id);
 const checked = (id) => element(id).checked;
@@ -73,7 +74,8 @@ function show() {
   if (!state.source || !state.about) return;
   const { people, about, frame } = state, canvas = element("canvas");
   const longer = Math.max(frame.width, frame.height);
-  draw(canvas, frame, { ...looks(), zoom: Math.min(Math.max(SHARP_SIDE / longer, 1), MOST_ZOOM) });
+  const zoom = Math.min(Math.max(SHARP_SIDE / longer, 1), MOST_ZOOM, LARGEST_SIDE / longer);
+  draw(canvas, frame, { ...looks(), zoom });
   canvas.style.setProperty("--ratio", frame.width / frame.height);
   const scores = people.map((pose) => pose.score.toFixed(2)).join(", ");
   canvas.setAttribute("aria-label",
@@ -127,7 +129,7 @@ async function lookAgain() {
   if (!source || !state.about) return;
   if (moving() && !source.video.paused) return; // its next frame comes soon
   if (source.kind === "picture") {
-    tellFound(`Looking at ${source.name} …`);
+    tellFound(`${source.name}: looking …`);
     letSave(false);
   }
   try {
@@ -201,16 +203,16 @@ async function open(source) {
   state.found.clear();
   state.frame = source.frame ?? document.createElement("canvas");
   letSave(false);
-  await state.engine.forget();
-  if (turn !== state.turn) return;
   showSource();
+  tell(`${source.name}: looking …`);
+  if (source.kind === "picture") show();
+  else attend(source);
+  await state.engine.forget(); // later than what the worker still does for the source before
+  if (turn !== state.turn) return;
   if (source.kind === "picture") {
-    show();
     await lookAgain();
     return;
   }
-  tell(`${source.name}: looking …`);
-  attend(source);
   follow(source, turn).catch((error) => {
     if (turn === state.turn) tellFault(error);
   });
