@@ -378,6 +378,28 @@ def test_it_uses_threads_where_it_is_served_with_the_headers(browser: Any, serve
 
 
 @pytest.mark.slow
+def test_it_runs_where_the_browser_has_no_relaxed_simd(
+    browser: Any, address: str, site: Path, png: Callable[[str], Path]
+):
+    asked = "tryWasm(WASM_RELAXED_SIMD_CHECK)"
+    entry = (site / "runtime" / "index.js").read_text(encoding="utf-8")
+    assert asked in entry
+    without = entry.replace(asked, "Promise.resolve(false)")
+    context = browser.new_context()
+    context.route(
+        "**/runtime/index.js",
+        lambda route: route.fulfill(body=without, content_type="text/javascript"),
+    )
+    page, path = Page(context.new_page(), address), png("foundry")
+    assert "no relaxed SIMD" in page.tab.inner_text("#runtime")
+    assert f"{address}runtime/wasm/litert_wasm_compat_internal.wasm" in page.requests
+    page.choose("One")
+    page.open(path)
+    page.told(f"{path.name}: 1 person, score 0.")
+    context.close()
+
+
+@pytest.mark.slow
 def test_a_file_that_is_opened_before_the_model_is_there_waits(
     browser: Any, address: str, png: Callable[[str], Path]
 ):
