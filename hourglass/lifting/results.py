@@ -24,6 +24,10 @@ DIGITS = 1
 """Decimals of millimetres in text."""
 
 
+Identity = tuple[bool, int]
+"""Who somebody is: their number in the film; or, if True comes first, their place in the list."""
+
+
 @dataclass(frozen=True, eq=False)
 class Lifted:
     """The people of one picture or frame.
@@ -41,10 +45,10 @@ class Lifted:
         """Each body's number in the film; None of a picture."""
         return [pose.id for pose in self.found.poses] or [None] * len(self.bodies)
 
-    def by_person(self) -> dict[int, Body | None]:
+    def by_person(self) -> dict[Identity, Body | None]:
         """The bodies by the person's number in the film, or their place in the list."""
         return {
-            place if own is None else own: body
+            (own is None, place if own is None else own): body
             for place, (own, body) in enumerate(zip(self.ids, self.bodies, strict=True))
         }
 
@@ -91,7 +95,7 @@ class Motions:
 
     def __init__(self) -> None:
         self._times: dict[str, list[float]] = {}
-        self._people: dict[str, dict[int, list[np.ndarray]]] = {}
+        self._people: dict[str, dict[Identity, list[np.ndarray]]] = {}
 
     def add(self, lifted: Lifted) -> None:
         """Takes the next picture or frame."""

@@ -92,12 +92,11 @@ def test_a_gap_repeats_what_was_before_and_the_rate_is_the_films(film: list[Lift
     np.testing.assert_array_equal(points[1], points[0])
 
 
-def test_a_person_who_has_a_number_is_followed_by_it(moving: np.ndarray) -> None:
-    def pose(number: int) -> Pose:
-        return Pose(
-            np.zeros((16, 2), np.float32), np.ones(16, np.float32), MPII, (0, 0, 9, 9), number
-        )
+def pose(number: int | None) -> Pose:
+    return Pose(np.zeros((16, 2), np.float32), np.ones(16, np.float32), MPII, (0, 0, 9, 9), number)
 
+
+def test_a_person_who_has_a_number_is_followed_by_it(moving: np.ndarray) -> None:
     orders = [(7, 4), (4, 7)]
     lifted = [
         Lifted(
@@ -112,9 +111,26 @@ def test_a_person_who_has_a_number_is_followed_by_it(moving: np.ndarray) -> None
         np.testing.assert_array_equal(points[0], body(moving[person]).points)
 
 
+def test_a_number_is_no_place(moving: np.ndarray) -> None:
+    """Number 1 stands first, and somebody without a number in the place 1, later in 0."""
+    frames = [[(1, 3), (None, 5)], [(None, 7), (1, 4)]]
+    lifted = [
+        Lifted(
+            Found("a.mp4", 9, 9, [pose(number) for number, _ in people], frame, frame / 25),
+            [body(moving[time]) for _, time in people],
+        )
+        for frame, people in enumerate(frames)
+    ]
+    times = [[3, 4], [7], [5, 5]]  # number 1, then the places 0 and 1
+    found = moves(lifted)
+    assert len(found) == len(times)
+    for person, expected in enumerate(times):
+        points = [body(moving[time]).points for time in expected]
+        np.testing.assert_array_equal(found["a.mp4", person][0], points)
+
+
 def test_json_and_csv_tell_the_number(moving: np.ndarray) -> None:
-    pose = Pose(np.zeros((16, 2), np.float32), np.ones(16, np.float32), MPII, (0, 0, 9, 9), 7)
-    lifted = [Lifted(Found("a.mp4", 9, 9, [pose], 0, 0.0), [body(moving[0])])]
+    lifted = [Lifted(Found("a.mp4", 9, 9, [pose(7)], 0, 0.0), [body(moving[0])])]
     assert json.loads(to_json(lifted))[0]["people"][0]["id"] == 7
     (row,) = csv_of(lifted)
     assert (row["person"], row["id"]) == ("0", "7")
