@@ -282,9 +282,23 @@ def load_training(path: Path, network: keras.Model, optimizer: keras.Optimizer) 
 
 def _read_state(path: Path) -> TrainingState:
     try:
-        return TrainingState(**json.loads(archive.text(path, STATE_MEMBER)))
+        state = TrainingState(**json.loads(archive.text(path, STATE_MEMBER)))
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: {STATE_MEMBER} inside is damaged ({error})") from error
+    if wrong := _wrong_in(state):
+        raise InputError(f"{path}: {STATE_MEMBER} inside is damaged ({wrong})")
+    return state
+
+
+def _wrong_in(state: TrainingState) -> str:
+    """What is no number that it should be, as JSON may have anything; empty if nothing is."""
+    for name in ("epoch", "best_epoch"):
+        count = getattr(state, name)
+        if type(count) is not int or count < 0:
+            return f"{name} is {count!r}, it must be a whole number of 0 or more"
+    if type(state.best_score) not in (int, float):
+        return f"best_score is {state.best_score!r}, it must be a number"
+    return ""
 
 
 def read_arrays(path: Path, name: str, *, most: int) -> list[np.ndarray]:

@@ -210,7 +210,8 @@ class Session:
         state = load_training(folder / LAST, network, network.optimizer)
         logger.info(f"going on after epoch {state.epoch} of {folder / LAST}")
         # Of other data the epochs before had other steps; the learning rate's schedule counts them
-        # from the start.
+        # from the start. Of those that float16's loss scaling passed over, one in 2000 or fewer, it
+        # counts the ones before: it still ends with the run.
         optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
         optimizer.iterations.assign(state.epoch * self._steps)
         return state

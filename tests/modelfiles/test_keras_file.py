@@ -183,6 +183,28 @@ def test_a_training_of_another_optimizer_or_network_is_refused(tmp_path: Path):
         load_training(path, wider, adam)
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"epoch": "3"}, "epoch is '3', it must be a whole number of 0 or more"),
+        ({"epoch": 3.5}, "epoch is 3.5, it must be a whole number"),
+        ({"epoch": True}, "epoch is True, it must be a whole number"),
+        ({"epoch": None}, "epoch is None, it must be a whole number"),
+        ({"best_epoch": -1}, "best_epoch is -1, it must be a whole number of 0 or more"),
+        ({"best_score": "41"}, "best_score is '41', it must be a number"),
+        ({"best_score": [41]}, r"best_score is \[41\], it must be a number"),
+        ({"other": 1}, "unexpected keyword argument 'other'"),
+        ([3], "must be a mapping"),
+    ],
+)
+def test_where_a_training_stands_must_be_numbers(tmp_path: Path, values: object, told: str):
+    path = tmp_path / "last.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(STATE_MEMBER, json.dumps(values))
+    with pytest.raises(InputError, match=rf"last\.keras: training\.json inside .*{told}"):
+        load_training(path, None, None)
+
+
 # Writing.
 
 
