@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 
-from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainConfig
+from hourglass.core.config import Config, TrainConfig
 from hourglass.data import makers
 from hourglass.data.batches import InputClock, Share
 from hourglass.data.loader import Batches, training_batches, validation_batches
@@ -20,17 +20,6 @@ from hourglass.data.records import frame, parse_example, read_example, to_exampl
 from hourglass.data.shards import find_records, find_shards, shard_name
 
 SIZE = 64
-PLAIN = AugmentConfig(
-    scale=0, rotation=0, rotation_probability=0, flip_probability=0, shift=0, colour=0
-)
-
-
-@pytest.fixture(scope="module")
-def config() -> Config:
-    return Config(
-        NetworkConfig(stacks=1, channels=8, depth=1, input_size=SIZE),
-        train=TrainConfig(batch_size=4, seed=3),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +91,7 @@ def test_validation_is_what_tensorflow_makes_of_it(shards: Path, config: Config)
     assert not ours[-1][0][people % 4 :].any()
 
 
-def test_batches_have_shapes_and_everybody_once_an_epoch(shards: Path, config: Config):
-    plain = dataclasses.replace(config, augment=PLAIN)
+def test_batches_have_shapes_and_everybody_once_an_epoch(shards: Path, plain: Config):
     batches = training_batches(f"{shards}/train*", plain, epochs=2)
     assert len(batches) == 6
     made = made_here(batches)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainConfig
+from hourglass.core.config import Config
 from hourglass.data.mixture import (
     epoch_counts,
     first_turn,
@@ -136,28 +136,20 @@ def two_folders(tmp_path_factory: pytest.TempPathFactory, write_shards: Any) -> 
     return root / "few", root / "many"
 
 
-PLAIN = AugmentConfig(
-    scale=0, rotation=0, rotation_probability=0, flip_probability=0, shift=0, colour=0
-)
-
-
 @pytest.mark.parametrize("way", ["tf.data", "loader"])
-def test_folders_give_their_shares_of_every_epoch(two_folders: tuple[Path, Path], way: str):
+def test_folders_give_their_shares_of_every_epoch(
+    two_folders: tuple[Path, Path], plain: Config, way: str
+):
     if way == "tf.data":
         from hourglass.data.datasets import training_dataset as batches_of
         from hourglass.data.datasets import validation_dataset as in_order
     else:
         from hourglass.data.loader import training_batches as batches_of
         from hourglass.data.loader import validation_batches as in_order
-    config = Config(
-        NetworkConfig(stacks=1, channels=8, depth=1, input_size=64),
-        augment=PLAIN,
-        train=TrainConfig(batch_size=4, seed=3),
-    )
     pattern = split_pattern({str(folder): 1.0 for folder in two_folders}, "train")
-    known = [image for batch in in_order(list(pattern), config) for image in np.asarray(batch[0])]
+    known = [image for batch in in_order(list(pattern), plain) for image in np.asarray(batch[0])]
     found = [
-        people_of(np.asarray(batch[0]), known) for batch in batches_of(pattern, config, epochs=3)
+        people_of(np.asarray(batch[0]), known) for batch in batches_of(pattern, plain, epochs=3)
     ]
     assert [len(batch) for batch in found] == [4] * 9
     counts = np.bincount(np.concatenate(found), minlength=12)
@@ -168,5 +160,5 @@ def test_folders_give_their_shares_of_every_epoch(two_folders: tuple[Path, Path]
         ]
         assert sorted(few) == [0, 0, 1, 1, 2, 2]
     assert found[:3] != found[3:6]
-    later = batches_of(pattern, config, epochs=1, first_epoch=2)
+    later = batches_of(pattern, plain, epochs=1, first_epoch=2)
     assert [people_of(np.asarray(batch[0]), known) for batch in later] == found[6:]

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from hourglass.core import geometry
-from hourglass.core.config import AugmentConfig, Config, DataConfig, NetworkConfig, TrainConfig
+from hourglass.core.config import AugmentConfig, Config, DataConfig, NetworkConfig
 from hourglass.core.person import Person
 from hourglass.data import crops
 from hourglass.data.crops import plan_decoding, unchanged
@@ -20,17 +20,6 @@ from hourglass.data.preprocessing import Crops, Preprocessor
 from hourglass.data.records import to_example
 
 SIZE = 64
-NO_AUGMENTATION = AugmentConfig(
-    scale=0, rotation=0, rotation_probability=0, flip_probability=0, shift=0, colour=0
-)
-
-
-@pytest.fixture(scope="module")
-def config() -> Config:
-    return Config(
-        NetworkConfig(stacks=1, channels=8, depth=1, input_size=SIZE),
-        train=TrainConfig(batch_size=4, seed=3),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +167,8 @@ def test_an_example_is_the_same_eagerly_and_in_a_dataset(
 
 
 def test_without_augmentation_a_training_example_is_a_validation_example(
-    config: Config, record: Callable[..., bytes]
+    plain: Config, record: Callable[..., bytes]
 ):
-    plain = dataclasses.replace(config, augment=NO_AUGMENTATION)
     trained = Preprocessor(plain, training=True)(record(), tf.constant([0, 1], tf.int64))
     validated = Preprocessor(plain, training=False)(record())
     for one, other in zip(trained, validated, strict=True):

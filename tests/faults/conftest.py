@@ -96,9 +96,18 @@ class Group(subprocess.Popen[str]):
 
 
 @pytest.fixture
-def command() -> Iterator[Callable[..., Group]]:
+def started() -> Iterator[list[Group | Forked]]:
+    """The processes that a test starts; they are ended at its end."""
+    processes: list[Group | Forked] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def command(started: list[Group | Forked]) -> Callable[..., Group]:
     """`command("hourglass.train", "--data", ...)`: an interpreter of its own, ended at the end."""
-    started: list[Group] = []
 
     def start(module: str, *arguments: object, **variables: str) -> Group:
         process = Group(
@@ -114,10 +123,7 @@ def command() -> Iterator[Callable[..., Group]]:
         started.append(process)
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    return start
 
 
 @pytest.fixture
@@ -186,8 +192,11 @@ class Forked:
     def kill(self) -> None:
         self._process.kill()
 
-    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+    def wait(self, timeout: float | None = None) -> None:
         self._process.join(timeout)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        self.wait(timeout)
         assert self.returncode is not None, "it hangs"
         return self._output.read_text(errors="replace"), None
 
@@ -206,22 +215,20 @@ def fork_server() -> None:
 
 
 @pytest.fixture
-def forked(fork_server: None, tmp_path: Path) -> Iterator[Callable[..., Forked]]:
+def forked(
+    fork_server: None, started: list[Group | Forked], tmp_path: Path
+) -> Callable[..., Forked]:
     """`forked("hourglass.train", "--data", ...)`: as `command`, but within a fraction of a second.
 
     The process is forked from one that has imported TensorFlow, but has run nothing.
     """
-    started: list[Forked] = []
 
     def start(module: str, *arguments: object) -> Forked:
         process = Forked(tmp_path / f"output_{len(started)}.txt", module, *arguments)
         started.append(process)
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    return start
 
 
 @pytest.fixture
