@@ -105,7 +105,7 @@ def test_any_precision_is_filled(nano: str, stored: Path):
 
 def test_a_missing_file_is_named_with_the_command_that_makes_it(tmp_path: Path):
     with pytest.raises(ValueError, match=r"nothing\.npz: no such file of lite0's ImageNet weights"):
-        load_imagenet(build(stages=1), tmp_path / "nothing.npz")
+        load_imagenet(build(stages=2), tmp_path / "nothing.npz")
 
 
 def test_the_command_for_weights_that_are_not_shipped(nano: str):
@@ -115,7 +115,7 @@ def test_the_command_for_weights_that_are_not_shipped(nano: str):
 
 def test_another_variants_file_is_refused(stored: Path):
     with pytest.raises(ValueError, match="weights of variant 'nano', the model's is 'lite0'"):
-        load_imagenet(build(stages=1), stored)
+        load_imagenet(build(stages=2), stored)
 
 
 @pytest.mark.parametrize("content", [b"", b"weights", b"PK\x03\x04 and then nothing"])
