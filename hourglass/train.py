@@ -51,8 +51,8 @@ from hourglass.training.outcome import how_to_go_on
 @click.option(
     "--teacher",
     type=PLACE,
-    help="Model file, or an export for crops of this size, whose heatmaps are learnt from besides "
-    "the labels (distillation).",
+    help="Model file, or an export, whose heatmaps are learnt from besides the labels "
+    "(distillation); its crops may have another size.",
 )
 @click.option("--input-size", type=int, help="Side of the crops, px. [default: the preset's]")
 @click.option("--epochs", type=int, help="Passes over the people. [default: the preset's]")

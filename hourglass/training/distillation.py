@@ -7,10 +7,10 @@ error towards a mean of both: so the teacher only changes a batch's targets, and
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from hourglass.core.config import Config
@@ -30,7 +30,7 @@ FAINTEST = 0.05
 
 
 Heatmaps = Callable[[np.ndarray], np.ndarray]
-"""From crops (B, S, S, 3) uint8 to heatmaps (B, S/4, S/4, J)."""
+"""From crops (B, T, T, 3) uint8 of a teacher's own size T to heatmaps (B, T/4, T/4, J)."""
 
 
 def with_teacher(config: Config, teacher: str | Place | None) -> Config:
@@ -52,15 +52,17 @@ def with_teacher(config: Config, teacher: str | Place | None) -> Config:
 class Teacher:
     """A trained network that makes training targets of its own for every crop.
 
+    It looks at crops of the size that it was trained or exported for: networks find much less at
+    other sizes. The student's crops are made as large, and the heatmaps as small as the student's.
+
     Args:
-        path: Its model file, of the same skeleton, whose network takes crops of the student's size;
-            or an export of heatmaps that was made for such crops.
+        path: Its model file or its export of heatmaps, of the same skeleton.
         config: The student's choices; `train.teacher_share` is the teacher's part in each target.
         precision: Keras dtype policy of its layers; an export has an arithmetic of its own.
         alone: Run on this process's rows alone, where several processes train together.
 
     Raises:
-        ValueError: If it is of another skeleton, or cannot take such crops.
+        ValueError: If it is of another skeleton.
     """
 
     def __init__(
@@ -74,9 +76,15 @@ class Teacher:
         self._where = on_this_process if alone else contextlib.nullcontext
         if Path(path).suffix == SUFFIX:
             with self._where():
-                self._heatmaps = _network(path, config, precision=precision)
+                own, self._heatmaps = _network(path, precision=precision)
         else:
-            self._heatmaps = _export(path, config)
+            own, self._heatmaps = _export(path)
+        if own.skeleton.joints != config.skeleton.joints:
+            raise InputError(
+                f"{path}: the teacher knows the joints of skeleton {own.skeleton.name!r}, the "
+                f"student learns those of {config.skeleton.name!r}; they must be the same"
+            )
+        self._size = own.network.input_size
         self._share = config.train.teacher_share
 
     def __call__(
@@ -93,43 +101,36 @@ class Teacher:
             Heatmaps and weights of the same shapes; joints without a label are the teacher's alone.
         """
         with self._where():
-            found = np.asarray(self._heatmaps(images), np.float32)
+            found = np.asarray(self._heatmaps(resized(images, self._size)), np.float32)
+        found = resized(found, heatmaps.shape[1])
         found = np.where(found < FAINTEST, np.float32(0), np.minimum(found, np.float32(1)))
         return mixed(heatmaps, weights, found, share=self._share)
 
 
-def _network(path: str | Path, config: Config, *, precision: str) -> Heatmaps:
-    """The teacher in a `.keras` file, built for crops of the student's size."""
-    stored = read_config(path)
-    _require_skeleton(path, stored, config)
-    try:
-        network = dataclasses.replace(stored.network, input_size=config.network.input_size)
-    except InputError as error:
-        raise InputError(f"{path}: the teacher cannot take the student's crops: {error}") from error
-    whole = build_network(network, precision=precision)
+def _network(path: str | Path, *, precision: str) -> tuple[Config, Heatmaps]:
+    """The choices and the network of a `.keras` file."""
+    config = read_config(path)
+    whole = build_network(config.network, precision=precision)
     load_weights(path, whole)
-    return last_stack(whole).predict_on_batch
+    return config, last_stack(whole).predict_on_batch
 
 
-def _export(path: str | Path, config: Config) -> Heatmaps:
-    """The teacher in an exported file, whose crops have one size."""
+def _export(path: str | Path) -> tuple[Config, Heatmaps]:
+    """The choices and the network of an exported file."""
     runtime = load_runtime(path)
-    _require_skeleton(path, runtime.config, config)
-    own, wanted = runtime.config.network.input_size, config.network.input_size
-    if own != wanted:
-        raise InputError(
-            f"{path}: the teacher takes crops of {own} px, the student learns from {wanted} px; "
-            f"export it with --input-size {wanted}"
-        )
-    return runtime.heatmaps
+    return runtime.config, runtime.heatmaps
 
 
-def _require_skeleton(path: str | Path, teacher: Config, student: Config) -> None:
-    if teacher.skeleton.joints != student.skeleton.joints:
-        raise InputError(
-            f"{path}: the teacher knows the joints of skeleton {teacher.skeleton.name!r}, the "
-            f"student learns those of {student.skeleton.name!r}; they must be the same"
-        )
+def resized(maps: np.ndarray, size: int) -> np.ndarray:
+    """Square maps of another size, a corner on a corner: (B, S, S, C) to (B, size, size, C)."""
+    batch, side, _, channels = maps.shape
+    if side == size:
+        return maps
+    method = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+    # One channel at a time: OpenCV resizes no more than 128 together, and skeletons may have more.
+    planes = np.ascontiguousarray(np.moveaxis(maps, -1, 1)).reshape(-1, side, side)
+    others = np.stack([cv2.resize(plane, (size, size), interpolation=method) for plane in planes])
+    return np.ascontiguousarray(np.moveaxis(others.reshape(batch, channels, size, size), 1, -1))
 
 
 def mixed(
