@@ -12,7 +12,8 @@ import click
 from hourglass.console import command
 from hourglass.core.skeleton import read_skeleton
 from hourglass.data.readers.checks import check_labels, read_sizes
-from hourglass.data.readers.labels import FORMATS, find_images, read_unsplit
+from hourglass.data.readers.labels import FORMATS, read_unsplit
+from hourglass.data.readers.picture_folders import find_images, with_folders
 from hourglass.data.sheets import label_sheet
 from hourglass.media.pictures import save_picture
 from hourglass.media.targets import refuse_existing
@@ -68,9 +69,10 @@ def main(
         category=category,
         skeleton=read_skeleton(skeleton) if skeleton else None,
     )
-    people = [person for group in labels.people.values() for person in group]
     if images is None:
         images = annotations if labels.frames else find_images(labels, annotations)
+    labels = with_folders(labels, images)
+    people = [person for group in labels.people.values() for person in group]
     sheet = label_sheet(labels, images, count=count, seed=seed)
     save_picture(sheet, output)
     warnings = check_labels(labels, read_sizes(images, [person.filename for person in people]))

@@ -41,6 +41,7 @@ from hourglass.data.building.planning import MISSING, Recipe, picture_signatures
 from hourglass.data.building.regions import REACH
 from hourglass.data.building.shard_writer import Outcome, Plan, picture_path, write_shard
 from hourglass.data.readers.labels import read_labels
+from hourglass.data.readers.picture_folders import with_folders
 from hourglass.data.records import SCHEMA_VERSION
 from hourglass.data.shards import SUFFIX
 from hourglass.media.pictures import read_bytes, to_jpeg
@@ -133,6 +134,7 @@ def build(
     images = find_pictures(labels, copied, None if images is None else place(images))
     if isinstance(images, Url) and not images.is_shared:
         images = local_copy(images)
+    labels = with_folders(labels, images)
     people = labels.people
     recipe = Recipe(labels.skeleton, store, picture_signatures(images, people))
     _make_writable(output)

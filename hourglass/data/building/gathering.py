@@ -11,7 +11,7 @@ from hourglass.core.skeleton import SKELETONS, Skeleton
 from hourglass.core.storage import Place, Url
 from hourglass.data.readers.checks import check_labels, read_sizes
 from hourglass.data.readers.label_set import Labels, write_frames
-from hourglass.data.readers.labels import find_images
+from hourglass.data.readers.picture_folders import find_images
 
 
 def find_pictures(labels: Labels, annotations: Path, images: Place | None) -> Place:

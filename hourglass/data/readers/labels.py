@@ -99,31 +99,6 @@ def read_unsplit(
     return labels
 
 
-def find_images(labels: Labels, path: Path) -> Path:
-    """The folder of the pictures, where the user does not say.
-
-    It is the one that the labels' file names, or `images` beside the annotations or their folder,
-    or the annotations' own folder: the first that has pictures with labels.
-
-    Args:
-        labels: As read from `path`.
-        path: The annotations.
-
-    Raises:
-        ValueError: If none has.
-    """
-    folder = path if path.is_dir() else path.parent
-    places = [labels.images, folder / "images", folder.parent / "images", folder, folder.parent]
-    names = [person.filename for people in labels.people.values() for person in people]
-    for place in filter(None, places):
-        if any((place / name).is_file() for name in names):
-            return place
-    raise InputError(
-        f"{path}: its pictures, such as {names[0]}, are not beside it; say where they are with "
-        "--images"
-    )
-
-
 def _read(
     path: Path, kind: str, *, category: str | None = None, skeleton: Skeleton | None = None
 ) -> Labels:

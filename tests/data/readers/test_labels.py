@@ -10,7 +10,7 @@ import pytest
 
 from hourglass.core.skeleton import COCO, MPII
 from hourglass.data.readers.label_set import WHOLE, Labels
-from hourglass.data.readers.labels import find_files, find_images, read_labels, read_unsplit
+from hourglass.data.readers.labels import find_files, read_labels, read_unsplit
 
 COCO_FILE: dict[str, Any] = {
     "images": [{"id": number, "file_name": f"{number}.jpg"} for number in range(4)],
@@ -176,20 +176,3 @@ def test_other_files_and_options(tmp_path: Path):
 def test_nobody_with_labels(tmp_path: Path):
     write(tmp_path, labels={**COCO_FILE, "annotations": []})
     assert "nobody has labels that can be used" in refused(tmp_path, val_share=0.5)
-
-
-@pytest.mark.parametrize("place", ["annotations", "annotations/images", "images", "."])
-def test_pictures_are_found_beside_the_labels(tmp_path: Path, place: str):
-    (tmp_path / "annotations").mkdir()
-    path = write(tmp_path / "annotations", labels=COCO_FILE) / "labels.json"
-    labels = read_unsplit(path)
-    (tmp_path / place).mkdir(exist_ok=True)
-    (tmp_path / place / "3.jpg").touch()
-    for given in (path, path.parent):
-        assert find_images(labels, given).resolve() == (tmp_path / place).resolve()
-
-
-def test_pictures_that_are_elsewhere(tmp_path: Path):
-    path = write(tmp_path, labels=COCO_FILE) / "labels.json"
-    with pytest.raises(ValueError, match=r"such as 0\.jpg, are not beside it; .* --images"):
-        find_images(read_unsplit(path), path)
