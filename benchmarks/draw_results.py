@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from hourglass.console import command, quiet_stderr
-from hourglass.core import config
+from hourglass.core.config_text import FILE, from_json
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.media.panels import PANEL, crop_panels
 from hourglass.scoring.pck import measure_of
@@ -29,7 +29,7 @@ def draw_curve(run: Path, target: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    chosen = config.from_json((run / config.FILE).read_text(encoding="utf-8"), where=str(run))
+    chosen = from_json((run / FILE).read_text(encoding="utf-8"), where=str(run))
     measure = measure_of(chosen.skeleton)
     rows = np.genfromtxt(run / HISTORY, delimiter=",", names=True, deletechars="", dtype=None)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")

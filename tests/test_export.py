@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hourglass.core import calibration, config
+from hourglass.core import calibration, config_text
+from hourglass.core.config import Config
 from hourglass.core.decoding import decode_heatmaps
 from hourglass.core.geometry import from_grid
 from hourglass.core.skeleton import MPII
@@ -122,7 +123,7 @@ def texts_inside(path: Path) -> dict[str, str]:
 def test_an_export_says_what_it_is(kind: str, exported: Exported, original: KerasRuntime):
     for choices in ({}, {"outputs": "keypoints", "batch": 2}):
         texts = texts_inside(exported(kind, **choices))
-        assert texts["hourglass.json"] == config.to_json(original.config)
+        assert texts["hourglass.json"] == config_text.to_json(original.config)
         assert texts["calibration.json"] == calibration.to_json(original.calibrations)
         about = json.loads(texts["export.json"])
         outputs = choices.get("outputs", "heatmaps")
@@ -351,8 +352,8 @@ def test_perfect_keypoints_score_100(shards: Path):
 
     people = load_people(f"{shards}/validation*")
     perfect = apply_affine(crop_matrix(people.center, people.scale, size=256), people.points)
-    assert _score(perfect, f"{shards}/validation*", config.Config()) == 100
-    assert _score(perfect + 100, f"{shards}/validation*", config.Config()) == 0
+    assert _score(perfect, f"{shards}/validation*", Config()) == 100
+    assert _score(perfect + 100, f"{shards}/validation*", Config()) == 0
 
 
 def test_the_table_has_a_row_per_file():

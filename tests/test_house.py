@@ -53,6 +53,7 @@ WINGS = {
             "pose",
             "person",
             "config",
+            "config_text",
             "presets",
             "geometry",
             "boxes",

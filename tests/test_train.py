@@ -25,14 +25,8 @@ from click.testing import CliRunner, Result
 from loguru import logger
 
 from hourglass.core import files
-from hourglass.core.config import (
-    AugmentConfig,
-    Config,
-    NetworkConfig,
-    TrainConfig,
-    from_json,
-    to_json,
-)
+from hourglass.core.config import AugmentConfig, Config, NetworkConfig, TrainConfig
+from hourglass.core.config_text import from_json, to_json
 from hourglass.core.errors import InputError
 from hourglass.core.files import aside
 from hourglass.core.locking import alone_in
@@ -193,7 +187,7 @@ import tensorflow as tf
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 from hourglass.training.callbacks.non_finite import StopOnNonFinite
-from hourglass.core.config import from_json
+from hourglass.core.config_text import from_json
 from hourglass.core.presets import PRESETS
 from hourglass.train import main
 
@@ -580,7 +574,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 from hourglass.training.callbacks.progress import ShowProgress
-from hourglass.core.config import from_json
+from hourglass.core.config_text import from_json
 from hourglass.training.devices import find_devices
 from hourglass.training.run import train
 

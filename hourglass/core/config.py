@@ -1,23 +1,19 @@
 """Every choice of a run, as frozen dataclasses; good sets of choices are `core.presets`'.
 
-Only values and their validation live here; what they mean in code is in the room that uses them.
-A `Config` goes to JSON and back unchanged, and travels inside every model file.
+Only values and their validation live here; what they mean in code is in the room that uses them,
+and `core.config_text` writes and reads them as text.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hourglass.core.errors import InputError
 from hourglass.core.skeleton import MPII, Skeleton
-
-FILE = "config.json"
-"""Name of the file in a run's folder that holds its configuration."""
 
 STRIDE = 4
 """Input pixels per heatmap cell: the stem halves the picture twice (Newell et al., ECCV 2016)."""
@@ -36,22 +32,13 @@ ENCODERS = ("none", "lite0", "lite1", "lite2")
 LOSSES = ("mse", "iou")
 REFINEMENTS = ("quarter", "dark", "none")
 
-
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a finite int"),
     "float": ((int, float), "a finite float"),
     "str": ((str,), "a word (str)"),
     "bool": ((bool,), "true or false (bool)"),
 }
 """What a field of each type may hold, and how to say so."""
-
-_PARSERS: dict[str, Callable[[str], Any]] = {
-    "int": int,
-    "float": float,
-    "str": str,
-    "bool": lambda text: {"true": True, "false": False}[text],
-}
-"""How a field of each type is read from text."""
 
 
 def _require(holds: bool, owner: object, name: str, allowed: str) -> None:
@@ -64,7 +51,7 @@ def _require_types(owner: Any) -> None:
     """Refuses values of the wrong type, such as text or NaN from a hand-edited file."""
     for entry in dataclasses.fields(owner):
         value = getattr(owner, entry.name)
-        kinds, allowed = _KINDS[str(entry.type)]
+        kinds, allowed = KINDS[str(entry.type)]
         right = isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
         finite = not isinstance(value, float) or math.isfinite(value)
         _require(right and finite, owner, entry.name, allowed)
@@ -392,53 +379,3 @@ def field_of(name: str) -> dataclasses.Field[Any]:
     if entry not in fields:
         raise InputError(f"no choice is called {name!r}; {section} has {', '.join(fields)}")
     return fields[entry]
-
-
-def parse_choice(name: str, text: str) -> Any:
-    """The value of a choice that is written as text, such as 9 for `train.epochs` and "9".
-
-    Args:
-        name: SECTION.FIELD.
-        text: A number, a word, or `true` or `false`.
-
-    Raises:
-        ValueError: If there is no such choice, or the text is no value of its type.
-    """
-    kind = str(field_of(name).type)
-    try:
-        return _PARSERS[kind](text)
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{name} is {text!r}, it must be {_KINDS[kind][1]}") from error
-
-
-def to_json(config: Config) -> str:
-    """`config` as indented JSON text."""
-    sections = {name: dataclasses.asdict(getattr(config, name)) for name in SECTIONS}
-    return json.dumps({**sections, SKELETON: config.skeleton.to_dict()}, indent=2) + "\n"
-
-
-def from_json(text: str, *, where: str) -> Config:
-    """The configuration that `to_json` wrote; a field that an older file lacks has its default.
-
-    Args:
-        text: JSON text.
-        where: The file it came from, for error messages.
-
-    Raises:
-        ValueError: If the text is not such a configuration; names `where` and the field.
-    """
-    try:
-        sections = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not JSON ({error})") from error
-    if not isinstance(sections, dict) or set(sections) - {SKELETON} != set(SECTIONS):
-        names = ", ".join((*SECTIONS, SKELETON))
-        raise InputError(f"{where}: not a configuration, its sections must be {names}")
-    skeleton = sections.pop(SKELETON, None)
-    try:
-        return Config(
-            **{name: kind(**sections[name]) for name, kind in SECTIONS.items()},
-            skeleton=MPII if skeleton is None else Skeleton.from_dict(skeleton, where=SKELETON),
-        )
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: {error}") from error

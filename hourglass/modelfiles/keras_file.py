@@ -22,7 +22,8 @@ import numpy as np
 
 from hourglass.core import calibration
 from hourglass.core.calibration import Calibration
-from hourglass.core.config import Config, NetworkConfig, from_json, to_json
+from hourglass.core.config import Config, NetworkConfig
+from hourglass.core.config_text import from_json, to_json
 from hourglass.core.copies import local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.files import replacing

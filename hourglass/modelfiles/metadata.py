@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hourglass.core import calibration, config
+from hourglass.core import calibration, config_text
 from hourglass.core.calibration import Calibration
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
@@ -79,7 +79,7 @@ def to_texts(metadata: Metadata) -> dict[str, str]:
         "bones": metadata.config.skeleton.bones,
     }
     return {
-        CONFIG_MEMBER: config.to_json(metadata.config),
+        CONFIG_MEMBER: config_text.to_json(metadata.config),
         CALIBRATION_MEMBER: calibration.to_json(metadata.calibrations),
         EXPORT_MEMBER: json.dumps(about, indent=2) + "\n",
     }
@@ -106,7 +106,7 @@ def from_texts(texts: Mapping[str, str], *, where: str) -> Metadata:
     if outputs not in OUTPUTS:
         raise InputError(f"{where}: outputs is {outputs!r}, it must be one of {tuple(OUTPUTS)}")
     return Metadata(
-        config=config.from_json(texts[CONFIG_MEMBER], where=where),
+        config=config_text.from_json(texts[CONFIG_MEMBER], where=where),
         calibrations=calibration.from_json(texts[CALIBRATION_MEMBER], where=where),
         outputs=outputs,
         batch=batch,

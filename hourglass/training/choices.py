@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hourglass.core.config import FILE, Config, from_json, parse_choice, same_layers
+from hourglass.core.config import Config, same_layers
+from hourglass.core.config_text import FILE, from_json, parse_choice
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text
 from hourglass.core.presets import preset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from hourglass.core.config import FILE
+from hourglass.core.config_text import FILE
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place
 from hourglass.modelfiles.metadata import TrainingState

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from hourglass.core import config as choices
+from hourglass.core import config_text
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.files import read_text, write_file
@@ -151,9 +151,9 @@ def pinned(config: Config, devices: Devices, folder: Place, *, resume: bool) -> 
         folder: The run's.
         resume: The run goes on.
     """
-    precision, path = config.train.precision, folder / choices.FILE
+    precision, path = config.train.precision, folder / config_text.FILE
     if resume and precision == "auto" and path.exists():
-        precision = choices.from_json(read_text(path), where=str(path)).train.precision
+        precision = config_text.from_json(read_text(path), where=str(path)).train.precision
     policy, own = devices.policy(precision), devices.policy("auto")
     if resume and policy != own:
         logger.info(f"the run goes on in {policy}; this machine alone would choose {own}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hourglass.core.config import NetworkConfig, from_json, to_json
+from hourglass.core.config import NetworkConfig
+from hourglass.core.config_text import from_json, to_json
 from hourglass.core.presets import PRESETS, preset
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from hourglass.core.calibration import FLIP_TEST, PLAIN, Calibration
-from hourglass.core.config import Config, DataConfig, NetworkConfig, TrainConfig, to_json
+from hourglass.core.config import Config, DataConfig, NetworkConfig, TrainConfig
+from hourglass.core.config_text import to_json
 from hourglass.core.errors import InputError
 from hourglass.core.skeleton import COCO
 from hourglass.modelfiles.keras_file import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.core.config import FILE, to_json
+from hourglass.core.config_text import FILE, to_json
 from hourglass.core.presets import preset
 from hourglass.core.skeleton import COCO
 from hourglass.training.choices import chosen_config

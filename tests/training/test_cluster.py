@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from hourglass.core.config import FILE, Config
+from hourglass.core.config import Config
+from hourglass.core.config_text import FILE
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.storage import Place, Url

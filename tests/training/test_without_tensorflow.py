@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.core.config import FILE, Config, to_json
+from hourglass.core.config import Config
+from hourglass.core.config_text import FILE, to_json
 
 PROGRAM = """
 import importlib.machinery
@@ -24,7 +25,7 @@ importlib.machinery.PathFinder.find_spec = staticmethod(
     lambda name, *places: None if name == "tensorflow" else find(name, *places)
 )
 
-from hourglass.core.config import from_json
+from hourglass.core.config_text import from_json
 from hourglass.scoring.evaluation import evaluate
 from hourglass.training.run import train
 

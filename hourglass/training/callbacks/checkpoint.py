@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from hourglass.core import config
+from hourglass.core import config_text
 from hourglass.core.config import Config
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
@@ -55,7 +55,7 @@ class Checkpoint(keras.callbacks.Callback):
             self._plain = build_network(choices.network)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        write_file(self.folder / config.FILE, config.to_json(self._config))
+        write_file(self.folder / config_text.FILE, config_text.to_json(self._config))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         assert logs is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hourglass.core import calibration, config
+from hourglass.core import calibration, config_text
 from hourglass.core.boxes import read_boxes
 from hourglass.core.errors import InputError
 from hourglass.core.skeleton import read_skeleton
@@ -53,7 +53,7 @@ def skeleton_of(path: Path) -> object:
 
 
 READERS: dict[str, Callable[[Path, str], object]] = {
-    "a configuration": lambda folder, text: config.from_json(text, where="a.json"),
+    "a configuration": lambda folder, text: config_text.from_json(text, where="a.json"),
     "calibrations": lambda folder, text: calibration.from_json(text, where="a.json"),
     "a lifting network": lambda folder, text: About.from_text(text, where="a.json"),
     "an exported file": exported,

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import pytest
 
-from hourglass.core.config import Config, from_json
+from hourglass.core.config import Config
+from hourglass.core.config_text import from_json
 from hourglass.modelfiles.keras_file import STATE_MEMBER, TrainingState, read_config
 from hourglass.networks.hourglass import build_network
 from hourglass.training.callbacks.checkpoint import Checkpoint
