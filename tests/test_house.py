@@ -49,6 +49,7 @@ WINGS = {
             "progress",
             "copies",
             "sides",
+            "skeleton_fields",
             "skeleton",
             "pose",
             "person",

@@ -16,6 +16,7 @@ import numpy as np
 
 from hourglass.core.errors import InputError
 from hourglass.core.sides import Pair, mirror_pairs_of, side_of
+from hourglass.core.skeleton_fields import typed_fields
 
 Colour = tuple[int, int, int]
 
@@ -250,56 +251,9 @@ class Skeleton:
         if not {"name", "joints"} <= set(values):
             raise InputError(f"{where}: a skeleton needs the fields 'name' and 'joints'")
         try:
-            fields = {
-                **values,
-                "name": str(values["name"]),
-                "joints": _names(values["joints"]),
-                "bones": _pairs(values.get("bones", ())),
-                "mirror_pairs": _pairs(values.get("mirror_pairs") or ()),
-                "colours": tuple(_colour(one) for one in values.get("colours", ())),
-                "groups": tuple(
-                    (str(title), tuple(map(_index, joints)))
-                    for title, joints in dict(values.get("groups", {})).items()
-                ),
-                "left_out": tuple(map(_index, values.get("left_out", ()))),
-                "sigmas": tuple(map(float, values.get("sigmas", ()))),
-                "torso": _pairs([values["torso"]])[0] if values.get("torso") else None,
-            }
-            if "mirror_pairs" not in values:
-                fields["mirror_pairs"] = mirror_pairs_of(fields["joints"])
-            return cls(**fields)
+            return cls(**typed_fields(values))
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: {error}") from error
-
-
-def _names(values: Any) -> tuple[str, ...]:
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise InputError(f"'joints' is {values!r:.60}, it must be a list of names")
-    return tuple(values)
-
-
-def _index(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{value!r} must be a joint's number, counted from 0")
-    return value
-
-
-def _pairs(values: Any) -> tuple[Pair, ...]:
-    return tuple(map(_pair, values))
-
-
-def _pair(values: Any) -> Pair:
-    pair = [_index(value) for value in values]
-    if len(pair) != 2:
-        raise InputError(f"{pair} must be two joints' numbers")
-    return pair[0], pair[1]
-
-
-def _colour(values: Any) -> Colour:
-    colour = [_index(value) for value in values]
-    if len(colour) != 3 or not all(0 <= part <= 255 for part in colour):
-        raise InputError(f"colour {colour} must be three numbers from 0 to 255")
-    return colour[0], colour[1], colour[2]
 
 
 def _title(name: str) -> str:
