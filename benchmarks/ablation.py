@@ -18,6 +18,7 @@ from benchmarks.hold_out import hold_out
 from hourglass.console import command
 from hourglass.core.config import Config
 from hourglass.core.presets import preset
+from hourglass.inference.estimator import SHIPPED_LITERT
 from hourglass.scoring.evaluation import evaluate
 from hourglass.training.run import train
 
@@ -80,6 +81,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "lite1": {"network.encoder": "lite1"},
     "lite2": {"network.encoder": "lite2"},
     "scratch": {"preset": "small"},
+    "teacher": {"teacher": str(SHIPPED_LITERT)},
 }
 """Name of each run, and what it changes; `epochs` multiplies the budget, for equal compute."""
 
@@ -100,10 +102,12 @@ def configuration(changes: dict[str, Any], *, base: str, epochs: int) -> Config:
     return dataclasses.replace(config, **replaced)
 
 
-def measure(config: Config, *, data: Path, folder: Path) -> dict[str, Any]:
+def measure(
+    config: Config, *, data: Path, folder: Path, teacher: str | None = None
+) -> dict[str, Any]:
     """Trains, and scores the last weights on the held-out people in each way of decoding."""
     began = time.monotonic()
-    train(config, str(data), folder=folder, board=folder / "board")
+    train(config, str(data), folder=folder, board=folder / "board", teacher=teacher)
     result: dict[str, Any] = {"seconds": round(time.monotonic() - began)}
     for refine in ("quarter", "dark"):
         evaluation = evaluate(
@@ -158,7 +162,8 @@ def main(names: tuple[str, ...], data: Path, output: Path, base: str, epochs: in
         if target.exists():
             continue
         config = configuration(RUNS[name], base=base, epochs=epochs)
-        result = measure(config, data=held_out, folder=output / name)
+        teacher = RUNS[name].get("teacher")
+        result = measure(config, data=held_out, folder=output / name, teacher=teacher)
         target.write_text(json.dumps({"run": name, **result}) + "\n", encoding="utf-8")
         click.echo(f"{name}: {json.dumps(result)}")
     click.echo(to_table(output))
