@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -396,11 +395,11 @@ def test_a_joint_that_nobody_has_labelled_has_no_number(
     assert head.split()[1:] == ["nan"] * 3
 
 
-def test_a_trained_model_is_scored_from_the_command_line(shards: Path, micro_run: Any):
-    model = micro_run.folder / "best.keras"
-    result = CliRunner().invoke(main, ["--data", f"{shards}/validation*", "--model", str(model)])
+def test_a_model_file_is_scored_from_the_command_line(shards: Path, micro_file: Path):
+    options = ["--data", f"{shards}/validation*", "--model", str(micro_file)]
+    result = CliRunner().invoke(main, options)
     assert result.exit_code == 0, result.output
-    assert f"9 people of {shards}/validation*, model {model}" in result.stdout
+    assert f"9 people of {shards}/validation*, model {micro_file}" in result.stdout
     pooled = next(line for line in result.stdout.splitlines() if line.startswith("Mean, pooled"))
     assert all(0 <= value <= 100 for value in numbers(pooled))
 

@@ -116,47 +116,53 @@ def test_a_build_at_a_url_does_only_what_is_missing(
     assert "(0 built, 3 kept)" in run(build, *options)
 
 
-def test_a_manifest_names_no_shard_that_is_not_there(
+@pytest.fixture
+def spoilt_build(
     memory: Url,
     labelled: Path,
     one_process: None,
     monkeypatch: pytest.MonkeyPatch,
     error_of: ErrorOf,
-):
+) -> Callable[[Callable[[Url, Path], None]], str]:
+    """`spoilt_build(store)`: the error of a build into `memory / "shards"` in which shards of
+    validation people are stored by `store(url, path)`."""
     own = Url.upload
 
-    def fail_later(url: Url, path: Path) -> None:
-        if url.name.startswith("validation"):
-            raise StorageError(str(url), "no connection")
-        own(url, path)
+    def build_with(store: Callable[[Url, Path], None]) -> str:
+        def stored(url: Url, path: Path) -> None:
+            (store if url.name.startswith("validation") else own)(url, path)
 
-    monkeypatch.setattr(Url, "upload", fail_later)
-    told = error_of(build, *build_options(labelled, memory / "shards"))
+        with monkeypatch.context() as changed:
+            changed.setattr(Url, "upload", stored)
+            return error_of(build, *build_options(labelled, memory / "shards"))
+
+    return build_with
+
+
+def test_a_manifest_names_no_shard_that_is_not_there(
+    memory: Url, labelled: Path, spoilt_build: Callable[..., str]
+):
+    def fail(url: Url, path: Path) -> None:
+        raise StorageError(str(url), "no connection")
+
+    told = spoilt_build(fail)
     name = "validation_0001_of_0001.tfrecords"
     assert told == f"{memory}/shards/{name}: cannot be written (no connection)"
     manifest = json.loads((memory / "shards/manifest.json").read_text())
     assert set(manifest["shards"]) < set((memory / "shards").children())
-    monkeypatch.setattr(Url, "upload", own)
     assert "0 kept" not in run(build, *build_options(labelled, memory / "shards"))
 
 
 def test_a_build_whose_place_another_has_taken_over_ends(
-    memory: Url,
-    labelled: Path,
-    one_process: None,
-    monkeypatch: pytest.MonkeyPatch,
-    error_of: ErrorOf,
+    memory: Url, spoilt_build: Callable[..., str]
 ):
     own = Url.upload
 
-    def lose_later(url: Url, path: Path) -> None:
+    def lose_place(url: Url, path: Path) -> None:
         own(url, path)
-        if url.name.startswith("validation"):
-            (memory / "shards/.lock").write_bytes(b"process 7 on elsewhere\nabc 3\n")
+        (memory / "shards/.lock").write_bytes(b"process 7 on elsewhere\nabc 3\n")
 
-    monkeypatch.setattr(Url, "upload", lose_later)
-    told = error_of(build, *build_options(labelled, memory / "shards"))
-    assert told == (
+    assert spoilt_build(lose_place) == (
         f"{memory}/shards: a build by process 7 on elsewhere has taken the place; this one writes "
         "no more there"
     )

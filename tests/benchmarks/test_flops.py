@@ -101,7 +101,14 @@ def profiled(model: keras.Model) -> int:
     return int(profile.total_float_ops)
 
 
-@pytest.mark.parametrize("name", ["hg1", "hg2", "hg4", "hg8", "lite"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("hg1", "hg2", "lite"),
+        # More of the same stacks, whose building takes long.
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("hg4", "hg8")),
+    ],
+)
 def test_networks_count_as_tensorflow_counts(name: str):
     network = build_network(name)
     assert flops(network) == profiled(network)

@@ -543,14 +543,14 @@ def test_predictions_run_the_shipped_model_by_what_starts_soonest(
     assert default_predictor(tmp_path) == expected
 
 
-def test_a_trained_model_loads_and_finds_joints(micro_run: Any, picture: np.ndarray):
-    estimator = PoseEstimator.load(micro_run.folder / "best.keras")
+def test_a_model_file_loads_and_finds_joints(micro_file: Path, picture: np.ndarray):
+    estimator = PoseEstimator.load(micro_file)
     pose = estimator(picture)
     assert pose.points.shape == (16, 2)
     assert np.isfinite(pose.points).all()
     assert ((pose.scores >= 0) & (pose.scores <= 1)).all()
     with pytest.raises(ValueError, match=r"none\.keras: no such model file"):
-        PoseEstimator.load(micro_run.folder / "none.keras")
+        PoseEstimator.load(micro_file.with_name("none.keras"))
 
 
 def test_the_way_to_a_pose_starts_without_tensorflow():
