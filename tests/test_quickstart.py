@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 NOTEBOOK = Path(__file__).parents[1] / "docs" / "quickstart.ipynb"
+SMALLEST = {
+    **{"train.epochs": 1, "network.architecture": "unet", "network.channels": 8},
+    **{"network.depth": 1, "network.input_size": 32},
+}
 SHORTER = {
     "train=800, validation=80": "train=40, validation=16",
-    '"train.epochs", 9)': '"train.epochs", 1).replace("network.depth", 1)',
+    'replace("train.epochs", 9)': f"with_choices({SMALLEST})",
     "range(300)": "range(40)",
-    '"train.epochs", 12)': '"train.epochs", 1).replace("network.depth", 1)',
+    'replace("train.epochs", 12)': f"with_choices({SMALLEST})",
 }
 
 pytest.importorskip("ipykernel")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import input_pipeline
+from benchmarks.comparison import Row
 from benchmarks.input_pipeline import decode_whole, main, make_batches, psnr
 from benchmarks.made_up import SMALL, made_up_shards
 from hourglass.core.config import Config, NetworkConfig, TrainConfig
@@ -31,32 +33,57 @@ def test_psnr_is_golden():
     assert psnr(black, black + np.uint8(1)) == pytest.approx(48.13, abs=0.01)
 
 
-def test_the_command_measures_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, float]]:
+    """`measured(*words)`: values by their rows of the command on few people."""
     for name, value in (
         ("PEOPLE", 16),
         ("GROWING_PEOPLE", 16),
         ("GROWTH", (1, 2)),
         ("PICTURES_COMPARED", 4),
+        ("MEMORY_PEOPLE", 1),
+        ("training_peak", len),
     ):
         monkeypatch.setattr(input_pipeline, name, value)
-    monkeypatch.setattr(input_pipeline, "training_peak", len)
-    monkeypatch.setattr(input_pipeline, "MEMORY_PEOPLE", 1)
-    made_up_shards(tmp_path / "own", people=16, size=SMALL)
-    output = tmp_path / "rows.json"
-    for data, name in (([], "200×300"), (["--data", f"{tmp_path}/own"], "own")):
-        result = CliRunner().invoke(main, [*data, "--rounds", "1", "--output", str(output)])
+
+    def measure(*words: str) -> dict[str, float]:
+        output = tmp_path / "rows.json"
+        result = CliRunner().invoke(main, [*words, "--rounds", "1", "--output", str(output)])
         assert result.exit_code == 0, result.output
-        rows = {row["what"]: row for row in json.loads(output.read_text())["rows"]}
-        assert list(rows) == [
-            f"training batches, {name} (decoding whole)",
-            f"worst of 4 64-px crops, {name} (from whole pictures)",
-            "training batches, 1280×720 (decoding whole)",
-            "worst of 4 64-px crops, 1280×720 (from whole pictures)",
-            "an epoch of 16 people (1 × 16 people)",
-            "an epoch of 32 people (2 × 16 people)",
-            "peak memory of training on 10 people (1)",
-        ]
-        assert rows[f"worst of 4 64-px crops, {name} (from whole pictures)"]["value"] >= 32
+        return {row["what"]: row["value"] for row in json.loads(output.read_text())["rows"]}
+
+    return measure
+
+
+def test_the_command_measures_every_row(measured: Callable[..., dict[str, float]]):
+    rows = measured()
+    exactness = "worst of 4 64-px crops, 200×300 (from whole pictures)"
+    assert list(rows) == [
+        "training batches, 200×300 (decoding whole)",
+        exactness,
+        "training batches, 1280×720 (decoding whole)",
+        "worst of 4 64-px crops, 1280×720 (from whole pictures)",
+        "an epoch of 16 people (1 × 16 people)",
+        "an epoch of 32 people (2 × 16 people)",
+        "peak memory of training on 10 people (1)",
+    ]
+    assert rows[exactness] >= 32
+
+
+def test_the_command_measures_shards_of_ones_own(
+    measured: Callable[..., dict[str, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def remembered(name: str, pattern: str, **_: object) -> Row:
+        return Row(f"{name} {pattern}", 1.0, "s")
+
+    monkeypatch.setattr(input_pipeline, "rate_row", remembered)
+    monkeypatch.setattr(input_pipeline, "growth_rows", lambda *_, **__: [])
+    monkeypatch.setattr(input_pipeline, "LARGE", SMALL)
+    made_up_shards(tmp_path / "own", people=16, size=SMALL)
+    rows = measured("--data", f"{tmp_path}/own")
+    exactness = "worst of 4 64-px crops, own (from whole pictures)"
+    assert list(rows)[:2] == [f"own {tmp_path}/own/train*", exactness]
+    assert rows[exactness] >= 32
 
 
 def test_a_folder_without_shards_is_refused(tmp_path: Path):

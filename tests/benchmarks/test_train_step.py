@@ -57,6 +57,7 @@ def test_the_command_compares_and_waits(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(train_step, "find_devices", lambda: CPU)
+    monkeypatch.setitem(PRESETS, "nano", NANO.replace("network.architecture", "unet"))
     output = tmp_path / "numbers.json"
     arguments = ["--networks", "nano", "--batch-sizes", "2", "--precisions", "bfloat16"]
     arguments += ["--steps", "1", "--data", str(shards), "--output", str(output)]
