@@ -332,6 +332,17 @@ def quick_graphs() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def eager_steps() -> Iterator[None]:
+    """For trainings of a few steps, which take less time one operation after the other than the
+    making of their graphs does. Runs that are shared between tests have graphs all the same."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def micro_run(tmp_path_factory: pytest.TempPathFactory, shards: Path, micro_config: Config) -> Any:
     """The `Run` of a finished training of `micro_config` on `shards`; not to be changed."""

@@ -60,15 +60,28 @@ NANO = Config(
 )
 """The cheapest training: a U-Net has half an hourglass's layers."""
 
+LONGER = Config(
+    NANO.network,
+    train=dataclasses.replace(NANO.train, epochs=3, learning_rate=3e-3, seed=5),
+)
+"""Of three epochs, with pictures that are changed at random."""
+
 
 pytestmark = pytest.mark.usefixtures("quick_graphs")
 
 
+@pytest.fixture(scope="module")
+def longer_run(tmp_path_factory: pytest.TempPathFactory, shards: Path, quick_graphs: None) -> Run:
+    """A finished training of `LONGER`; not to be changed."""
+    root = tmp_path_factory.mktemp("longer")
+    return train(LONGER, shards, folder=root / "models" / "longer", board=root / "logs" / "longer")
+
+
 @pytest.fixture
-def copied_run(micro_run: Run, tmp_path: Path) -> Path:
+def copied_run(longer_run: Run, tmp_path: Path) -> Path:
     """The folder of a finished run of three epochs, to be changed."""
-    folder = tmp_path / "models" / "micro"
-    shutil.copytree(micro_run.folder, folder)
+    folder = tmp_path / "models" / "longer"
+    shutil.copytree(longer_run.folder, folder)
     return folder
 
 
@@ -201,23 +214,23 @@ def on_train_batch_end(self, batch, logs=None):
         os.kill(os.getpid(), signal.SIGKILL)
 
 StopOnNonFinite.on_train_batch_end = on_train_batch_end
-main(["--preset", "tiny", "--run", "micro", *sys.argv[2:]])
+main(["--preset", "tiny", "--run", "longer", *sys.argv[2:]])
 """
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    micro_run: Run, shards: Path, tmp_path: Path
+    longer_run: Run, shards: Path, tmp_path: Path
 ):
     models, logs = tmp_path / "models", tmp_path / "logs"
-    folder = models / "micro"
+    folder = models / "longer"
     where = ("--data", shards, "--models", models, "--logs", logs)
-    killed = python(KILLED, micro_run.folder / "config.json", *where)
+    killed = python(KILLED, longer_run.folder / "config.json", *where)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [row["epoch"] for row in history_of(folder)] == [1]
     assert state_of(folder)["epoch"] == 1
     # As a kill between the writing of two files would leave it: a row too many, half a file.
     with (folder / "history.csv").open("a") as file:
-        file.write("2" + ",999" * (len(NUMBERS) - 1) + "\n")
+        file.write("2" + ",999" * (len(history_of(folder)[0]) - 1) + "\n")
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
     name = aside(folder / "last.keras").name
@@ -225,7 +238,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     half.write_bytes(b"half a file")
     files._remove_left.cache_clear()
 
-    arguments = ["--resume", "--run", "micro", *map(str, where)]
+    arguments = ["--resume", "--run", "longer", *map(str, where)]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert "3 epochs done" in result.stdout
@@ -233,17 +246,17 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
 
     assert not half.exists()
     assert [row["epoch"] for row in history_of(folder)] == [1, 2, 3]
-    np.testing.assert_allclose(losses_of(folder), losses_of(micro_run.folder), rtol=1e-3)
+    np.testing.assert_allclose(losses_of(folder), losses_of(longer_run.folder), rtol=1e-3)
     rates, expected = (
-        [row["learning_rate"] for row in history_of(one)] for one in (folder, micro_run.folder)
+        [row["learning_rate"] for row in history_of(one)] for one in (folder, longer_run.folder)
     )
     np.testing.assert_allclose(rates, expected, atol=1e-9)
-    assert state_of(folder) == pytest.approx(state_of(micro_run.folder))
+    assert state_of(folder) == pytest.approx(state_of(longer_run.folder))
     for name in ("best.keras", "last.keras"):
-        one, other = (load_model(where / name)[0] for where in (folder, micro_run.folder))
-        pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+        one, other = (load_model(where / name)[0] for where in (folder, longer_run.folder))
+        pictures = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
         np.testing.assert_allclose(one(pictures), other(pictures), atol=1e-2)
-    steps = [one.step for one in events_of(logs / "micro").Tensors("loss/loss")]
+    steps = [one.step for one in events_of(logs / "longer").Tensors("loss/loss")]
     assert steps == [1, 2, 3]
 
 
@@ -251,7 +264,7 @@ def test_a_run_is_never_overwritten(copied_run: Path, shards: Path, error_of: Ca
     before = contents(copied_run)
     line = error_of(
         main,
-        *("--preset", "tiny", "--batch-size", 4, "--run", "micro", "--data", shards),
+        *("--preset", "tiny", "--batch-size", 4, "--run", "longer", "--data", shards),
         *("--models", copied_run.parent, "--logs", copied_run.parent.parent / "logs"),
     )
     assert line == (
@@ -270,7 +283,7 @@ def test_a_run_is_never_overwritten(copied_run: Path, shards: Path, error_of: Ca
         ("--precision", "mixed_bfloat16", "precision is float32 and cannot become mixed_bfloat16"),
         ("--warmup-epochs", 3, "warmup_epochs is 1.0 and cannot become 3.0"),
         ("--preset", "hg8", "preset"),
-        ("--input-size", 64, "input_size is 32 and cannot become 64"),
+        ("--input-size", 64, "input_size is 16 and cannot become 64"),
         ("--weights", "other.keras", "--weights starts a run and --resume goes on with one"),
     ],
 )
@@ -283,7 +296,7 @@ def test_a_changed_choice_is_refused_when_resuming(
     told: str,
 ):
     before = contents(copied_run)
-    where = ("--run", "micro", "--models", copied_run.parent, "--logs", copied_run.parent)
+    where = ("--run", "longer", "--models", copied_run.parent, "--logs", copied_run.parent)
     line = error_of(main, "--resume", *where, "--data", shards, option, value)
     assert told in line
     assert contents(copied_run) == before
@@ -300,7 +313,7 @@ def test_a_finished_run_is_left_as_it_is(
     copied_run: Path, shards: Path, error_of: Callable[..., str], options: tuple[object, ...]
 ):
     before = contents(copied_run)
-    where = ("--run", "micro", "--models", copied_run.parent, "--logs", copied_run.parent)
+    where = ("--run", "longer", "--models", copied_run.parent, "--logs", copied_run.parent)
     line = error_of(main, "--resume", *where, "--data", shards, *options)
     assert f"{copied_run} has finished its" in line
     assert "--epochs beyond 3 would go on" in line
@@ -350,6 +363,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return fill
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_an_epoch_that_cannot_be_saved_ends_the_run(
     shards: Path,
     tmp_path: Path,
@@ -359,8 +373,8 @@ def test_an_epoch_that_cannot_be_saved_ends_the_run(
 ):
     folder = tmp_path / "models" / "full"
     where = ("--run", "full", "--models", folder.parent, "--logs", tmp_path / "l", "--data", shards)
-    words = [f"--set=network.{name}" for name in ("channels=4", "depth=1", "input_size=16")]
-    words += ["--preset", "tiny", "--epochs", "1", "--batch-size", "4"]
+    words = ["--preset", "tiny", "--epochs", "1", "--batch-size", "4", "--input-size", "16"]
+    words += [f"--set=network.{one}" for one in ("channels=4", "depth=1", "architecture=unet")]
     fill_disk("last.keras")
     line = error_of(main, *where, *words)
     assert line == (
@@ -379,6 +393,7 @@ def test_an_epoch_that_cannot_be_saved_ends_the_run(
     assert [row["epoch"] for row in history_of(folder)] == [1]
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_a_later_epoch_that_cannot_be_saved_says_what_is(
     copied_run: Path, fill_disk: Callable[[str], None]
 ):
@@ -414,6 +429,7 @@ def other(write_shards: Callable[..., Any], tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_other_data_are_refused_unless_wanted(copied_run: Path, other: Path):
     before = contents(copied_run)
     result = resumed(copied_run, "--data", other)
@@ -431,6 +447,7 @@ def test_other_data_are_refused_unless_wanted(copied_run: Path, other: Path):
     assert read_provenance(copied_run) == provenance_of({str(other): None}, steps=2)
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_a_run_goes_on_with_its_own_data_wherever_they_lie(
     copied_run: Path, other: Path, tmp_path: Path
 ):
@@ -450,7 +467,7 @@ def test_data_that_are_gone_are_told(copied_run: Path, error_of: Callable[..., s
     values = json.loads(path.read_text(encoding="utf-8"))
     values["parts"][0]["folder"] = "/gone"
     path.write_text(json.dumps(values), encoding="utf-8")
-    where = ("--run", "micro", "--models", copied_run.parent, "--logs", copied_run.parent)
+    where = ("--run", "longer", "--models", copied_run.parent, "--logs", copied_run.parent)
     line = error_of(main, "--resume", "--epochs", 4, *where)
     assert line == (
         f"{copied_run}: the run's data are in /gone, which is not there; --data says where they "
@@ -466,6 +483,7 @@ def test_new_data_are_for_a_run_that_goes_on(shards: Path, error_of: Callable[..
     assert line == "--new-data is for a run that goes on, with --resume"
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_a_choice_of_auto_is_written_as_what_it_became(shards: Path, tmp_path: Path):
     config = change(NANO, precision="auto", epochs=1)
     folder = tmp_path / "run"
@@ -505,13 +523,13 @@ def test_parts_of_pictures_are_not_shown_beyond_what_is_stored(
 # Starting from a model file.
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_weights_of_another_run_are_where_a_run_starts_whatever_its_crops(
-    micro_run: Run, micro_config: Config, shards: Path, tmp_path: Path
+    longer_run: Run, shards: Path, tmp_path: Path
 ):
-    larger = dataclasses.replace(micro_config.network, input_size=64)
-    still = change(micro_config, epochs=1, learning_rate=1e-12)
-    config = dataclasses.replace(still, network=larger)
-    best = micro_run.folder / "best.keras"
+    still = change(LONGER, epochs=1, learning_rate=1e-12)
+    config = still.replace("network.input_size", 32)
+    best = longer_run.folder / "best.keras"
     train(config, str(shards), folder=tmp_path / "run", board=tmp_path / "log", weights=best)
     network, kept = load_model(tmp_path / "run" / "last.keras")
     assert kept == config
@@ -536,10 +554,11 @@ def test_weights_of_another_network_are_refused(
 # Losses that are no numbers.
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_models(
-    copied_run: Path, shards: Path, micro_config: Config, tmp_path: Path
+    copied_run: Path, shards: Path, tmp_path: Path
 ):
-    config = change(micro_config, epochs=5, learning_rate=1e30)
+    config = change(LONGER, epochs=5, learning_rate=1e30)
     before = contents(copied_run)
     last = copied_run / "last.keras"
     with pytest.raises(
@@ -553,6 +572,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_models(
         assert after[name] == before[name]
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_weights_that_the_last_step_of_an_epoch_spoils_are_not_saved(shards: Path, tmp_path: Path):
     # One step an epoch: its loss is still a number, the weights after it are of no use.
     config = change(NANO, batch_size=13, learning_rate=1e30, warmup_epochs=0.0)
@@ -657,6 +677,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path
     return make
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_several_folders_train_together(
     shards: Path, write_shards: Callable[..., Any], tmp_path: Path
 ):
@@ -679,6 +700,7 @@ def test_folders_of_which_only_some_have_a_share_are_refused(error_of: Callable[
     )
 
 
+@pytest.mark.usefixtures("eager_steps")
 def test_a_run_learns_from_a_teacher_and_needs_it_again(
     micro_run: Run, shards: Path, tmp_path: Path
 ):
