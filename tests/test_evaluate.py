@@ -313,7 +313,7 @@ def people_folder(
 @pytest.mark.usefixtures("quick_graphs")
 def test_validation_while_training_agrees_with_evaluate(people_folder: Path, tmp_path: Path):
     config = Config(
-        NetworkConfig(stacks=1, channels=16, depth=1, input_size=64),
+        NetworkConfig(stacks=1, channels=16, depth=1, input_size=64, architecture="unet"),
         train=TrainConfig(batch_size=8),
     )
     pattern = f"{people_folder}/validation*"
@@ -321,7 +321,7 @@ def test_validation_while_training_agrees_with_evaluate(people_folder: Path, tmp
     network, loss = build_network(config.network), ForegroundWeightedMSE()
     network.compile(keras.optimizers.Adam(1e-2), loss, jit_compile=False)
     examples = validation_dataset(pattern, config).cache().repeat()
-    network.fit(examples, steps_per_epoch=100, verbose=0)
+    network.fit(examples, steps_per_epoch=60, verbose=0)
     plain = build_network(config.network)
     plain.set_weights(network.get_weights())
     save_model(tmp_path / "best.keras", plain, config)

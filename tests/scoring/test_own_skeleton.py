@@ -29,7 +29,7 @@ DOOR = Skeleton.of_names(
 )
 
 CONFIG = Config(
-    NetworkConfig(stacks=1, channels=8, depth=1, input_size=32),
+    NetworkConfig(stacks=1, channels=8, depth=1, input_size=32, architecture="unet"),
     augment=AugmentConfig(0, 0, 0, 0, 0, 0),
     train=TrainConfig(epochs=2, batch_size=4, precision="float32"),
 )
