@@ -158,17 +158,23 @@ function keep() {
 
 /** Takes a source's fresh frame and asks what is in it; null if there is none. */
 function begin(source, fresh, frame) {
-  if (!fresh) return null;
-  source.grab(frame);
+  if (!fresh || !source.grab(frame, fresh)) return null;
   const time = source.timeOf(fresh), answer = lookAt(frame, time);
   answer.catch(() => {}); // whoever waits for it hears of it; nobody does once the source is closed
   return { frame, time, answer, presented: fresh.presentedFrames };
 }
 
+/** Waits for a source's fresh frame and asks what is in it; null once the source is closed. */
+async function beginNext(source, frame) {
+  let looking = null;
+  while (!looking && !source.closed) looking = begin(source, await source.next(), frame);
+  return looking;
+}
+
 /** Looks at the newest frames, one after the other; while one is drawn the next is looked at. */
 async function follow(source, turn) {
   let spare = document.createElement("canvas"), presented = null;
-  let looking = begin(source, await source.next(), state.frame);
+  let looking = await beginNext(source, state.frame);
   while (looking) {
     const { people, ms } = await looking.answer;
     if (turn !== state.turn || source.closed) return;
@@ -184,7 +190,7 @@ async function follow(source, turn) {
       showPlace(source.video);
     }
     if (performance.now() - state.toldAt > TOLD_EVERY) tellLive();
-    looking = next ?? begin(source, await source.next(), spare);
+    looking = next ?? (await beginNext(source, spare));
     spare = frame;
   }
 }

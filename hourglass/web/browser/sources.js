@@ -3,6 +3,7 @@
 
 const SMALLEST_SIDE = 16; // px, as hourglass.media.pictures
 const SHORTEST_FRAME = 1e-3; // s
+const DRAWN_AGAIN = 20; // ms after which a frame is drawn anew of which the browser drew nothing
 
 const CAMERA = { width: { ideal: 640 }, height: { ideal: 480 } };
 
@@ -57,19 +58,27 @@ class Moving {
   constructor(video, name, kind) {
     Object.assign(this, { video, name, kind });
     this.#listen();
+    // WebKitGTK leaves a film with `autoplay` standing, but plays it when told to. Where a film may
+    // not begin by itself, or was closed before it began, the player's button says that it stands.
+    video.play().catch(() => {});
   }
 
   #listen() {
     const { video } = this;
     const heard = (time, metadata) => {
       if (this.#closed) return;
-      this.#fresh = metadata ?? { mediaTime: video.currentTime, presentedFrames: 0 };
-      this.note(this.#fresh);
-      this.#wake();
+      const fresh = metadata ?? { mediaTime: video.currentTime, presentedFrames: 0 };
+      this.note(fresh);
+      this.#offer(fresh);
       this.#listen();
     };
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(heard);
     else requestAnimationFrame((time) => (video.paused && this.#fresh ? this.#listen() : heard(time)));
+  }
+
+  #offer(fresh) {
+    this.#fresh = fresh;
+    this.#wake();
   }
 
   /** Waits for a frame that was not taken yet; null once the source is closed. */
@@ -88,11 +97,22 @@ class Moving {
   /** Learns from what the browser tells of every frame, looked at or not. */
   note() {}
 
-  /** Draws the newest frame on a canvas, which gets its size. */
-  grab(canvas) {
+  /**
+   * Draws the newest frame on a canvas, which gets its size.
+   *
+   * WebKitGTK draws nothing now and then: the frame is offered again then.
+   * @param fresh what was told of that frame
+   * @returns whether it was drawn
+   */
+  grab(canvas, fresh) {
     const { videoWidth: width, videoHeight: height } = this.video;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    canvas.getContext("2d", { willReadFrequently: true }).drawImage(this.video, 0, 0);
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.clearRect(0, 0, width, height);
+    context.drawImage(this.video, 0, 0);
+    if (isDrawn(context, 1, 1) || isDrawn(context, width, height)) return true;
+    setTimeout(() => this.#offer(this.#fresh ?? fresh), DRAWN_AGAIN);
+    return false;
   }
 
   /** Whether no frame will come any more. */
@@ -210,6 +230,11 @@ function makeVideo() {
   video.tabIndex = -1;
   document.body.append(video);
   return video;
+}
+
+/** Whether anything was drawn on so many px of a canvas that was clear. */
+function isDrawn(context, width, height) {
+  return context.getImageData(0, 0, width, height).data.some((value, at) => at % 4 === 3 && value > 0);
 }
 
 function once(video, event) {
