@@ -192,7 +192,9 @@ export class Camera extends Moving {
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { ...CAMERA, ...which }, audio: false });
     } catch (error) {
-      throw new Error(CAMERA_FAULTS[error.name] ?? `the camera cannot be opened (${error.message})`);
+      const none = !id && error.name === "OverconstrainedError"; // so WebKit says that there is none
+      const fault = CAMERA_FAULTS[none ? "NotFoundError" : error.name];
+      throw new Error(fault ?? `the camera cannot be opened (${error.message})`);
     }
     const video = makeVideo();
     video.srcObject = stream;
