@@ -80,6 +80,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "two-stacks": {"network.stacks": 2},
     "lite1": {"network.encoder": "lite1"},
     "lite2": {"network.encoder": "lite2"},
+    "teachers-0.5": {"data.source_weights": "teachers=0.5"},
     "scratch": {"preset": "small"},
     "teacher": {"teacher": str(SHIPPED_LITERT)},
 }
