@@ -82,7 +82,8 @@ def test_a_folder_has_no_file_that_is_gone_at_the_url(files: Url, fetched: list[
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["b"]
     write_file(files / "a", "a" * 400)
     assert (local_copy(files) / "a").read_text() == "a" * 400
-    assert fetched == ["a", "b", "c", "a"]
+    assert sorted(fetched[:3]) == ["a", "b", "c"]  # side by side, in any order
+    assert fetched[3:] == ["a"]
 
 
 def test_a_file_that_came_after_the_listing_stays(files: Url, monkeypatch: pytest.MonkeyPatch):
