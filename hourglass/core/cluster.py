@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -21,6 +24,12 @@ from hourglass.core.errors import InputError
 CONNECT_SECONDS = 10.0
 OBJECT_STORE = 256 * 2**20
 """Bytes of shared memory: tasks get names and labels, and read pictures themselves."""
+
+STARTS = 3
+"""How often Ray is started on this machine: it gives itself 30 s, too few for a busy one."""
+
+ROOM = 8 * 2**20
+"""Bytes that must be free for Ray's own files; a build's take about one million."""
 
 Result = TypeVar("Result")
 
@@ -33,7 +42,8 @@ def started(address: str | None, workers: int | None) -> Any:
         workers: Processes on this machine; default: one per core.
 
     Raises:
-        ValueError: If no cluster answers, or workers are asked of one, or of a Ray that runs.
+        ValueError: If no cluster answers, workers are asked of one or of a Ray that runs, or Ray
+            has no room for its own files or does not start.
     """
     if address and workers:
         raise InputError(
@@ -54,17 +64,66 @@ def started(address: str | None, workers: int | None) -> Any:
             )
         return contextlib.nullcontext()
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    with _keeping_sigterm():
+        return _joined(address, quiet) if address else _started_here(workers, quiet)
+
+
+def _joined(address: str, quiet: dict[str, Any]) -> Any:
+    import ray
+
     try:
-        if address:
-            _require_answer(address)
-            quiet["address"] = address
-        else:
-            quiet |= {"address": "local", "num_cpus": workers, "include_dashboard": False}
-            quiet["object_store_memory"] = OBJECT_STORE
-        with _keeping_sigterm():
-            return ray.init(**quiet)
+        _require_answer(address)
+        return ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"no Ray cluster answers at {address or 'local'!r} ({error})") from error
+        raise InputError(f"no Ray cluster answers at {address!r} ({error})") from error
+
+
+def _started_here(workers: int | None, quiet: dict[str, Any]) -> Any:
+    import ray
+
+    quiet |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": OBJECT_STORE}
+    _require_room()
+    for left in reversed(range(STARTS)):
+        try:
+            return ray.init(address="local", **quiet)
+        except Exception as error:  # Ray's own word that it took too long has no kind of its own
+            late = "timed out" in str(error).lower()
+            if not late and not isinstance(error, OSError | RuntimeError | ValueError):
+                raise
+            _end_half_started(error)
+            if not late or not left:
+                told = f"Ray does not start on this machine ({_first(error)}); its own files go to "
+                told += f"{_own_files()}, or where RAY_TMPDIR says"
+                raise InputError(told) from error
+            logger.warning("Ray did not start in time, as on a busy machine: starting it again")
+
+
+def _own_files() -> Path:
+    """Where Ray writes its logs and sockets."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp") / "ray"
+
+
+def _require_room() -> None:
+    """Fails at once where Ray itself would try for half a minute, and not say why.
+
+    Raises:
+        ValueError: If the disk of Ray's own files is full.
+    """
+    folder = _own_files()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if (free := shutil.disk_usage(there).free) < ROOM:
+        raise InputError(
+            f"{folder}: No space left on device for Ray's own files ({free / 2**20:.1f} MB are "
+            f"free, {ROOM / 2**20:.0f} are needed); RAY_TMPDIR names another folder"
+        )
+
+
+def _end_half_started(error: Exception) -> None:
+    """Ends the processes of a start that failed; Ray itself does so when this process ends."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node: Any = frame.f_locals.get("self")
+        if hasattr(node, "kill_all_processes"):
+            node.kill_all_processes(check_alive=False)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import ray
 from loguru import logger
 
 from hourglass.core import cluster
+from hourglass.core.errors import InputError
 
 
 @pytest.fixture
@@ -58,3 +59,74 @@ def test_workers_that_end_again_and_again_are_a_line(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray, "get", die)
     with pytest.raises(ValueError, match=r"^a worker of Ray ended again and again \("):
         list(cluster.in_parallel(print, [(1,)]))
+
+
+# Ray on this machine.
+
+
+class Node:
+    """What Ray's `init` has made when its start fails."""
+
+    ended = 0
+
+    def start(self, error: Exception) -> None:
+        raise error
+
+    def kill_all_processes(self, *, check_alive: bool) -> None:
+        Node.ended += 1
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+    """`failing(error, ...)`: so fail the next starts of Ray, no later ones; gives all options."""
+
+    def fail(*errors: Exception) -> list[dict[str, Any]]:
+        left, started = list(errors), []
+
+        def init(**options: Any) -> str:
+            started.append(options)
+            if left:
+                Node().start(left.pop(0))
+            return "Ray"
+
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray, "init", init)
+        monkeypatch.setattr(Node, "ended", 0)
+        return started
+
+    return fail
+
+
+LATE = "The current node timed out during startup. This could happen because of much."
+
+
+def test_ray_is_started_again_where_the_machine_is_busy(
+    failing: Callable[..., Any], lines: list[str]
+):
+    tried = failing(Exception(LATE), RuntimeError("Timed out waiting for file /tmp/ray/port"))
+    assert cluster.started(None, 2) == "Ray"
+    assert [(one["address"], one["num_cpus"]) for one in tried] == [("local", 2)] * 3
+    again = "Ray did not start in time, as on a busy machine: starting it again\n"
+    assert lines == [again] * 2
+    assert Node.ended == 2
+
+
+def test_a_ray_that_does_not_start_is_a_line(
+    failing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RAY_TMPDIR", "/short")
+    tried = failing(*(Exception(LATE) for _ in range(cluster.STARTS)))
+    told = r"^Ray does not start on this machine \(The current node timed out .*\); its own files "
+    with pytest.raises(InputError, match=rf"{told}go to /short/ray, or where RAY_TMPDIR says$"):
+        cluster.started(None, None)
+    assert len(tried) == Node.ended == cluster.STARTS
+
+
+def test_what_time_does_not_mend_is_not_tried_again(failing: Callable[..., Any]):
+    tried = failing(OSError("AF_UNIX path length cannot exceed 107 bytes: /very/long"))
+    with pytest.raises(InputError, match=r"^Ray does not start on this machine \(AF_UNIX path"):
+        cluster.started(None, None)
+    assert (len(tried), Node.ended) == (1, 1)
+    failing(TypeError("a fault of the program"))
+    with pytest.raises(TypeError):
+        cluster.started(None, None)

@@ -43,8 +43,8 @@ def test_no_process_outlives_a_build(
         while len(marked(mark)) < 4 and process.poll() is None:  # the builder and Ray's own
             time.sleep(0.1)
         os.kill(process.pid, signal.SIGKILL)
-    process.wait(300)
-    assert process.returncode == (-signal.SIGKILL if killed else 0)
+    process.wait(600)
+    assert process.returncode == (-signal.SIGKILL if killed else 0), process.stdout.read()
     deadline = time.monotonic() + SECONDS
     while marked(mark) and time.monotonic() < deadline:
         time.sleep(0.5)
