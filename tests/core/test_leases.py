@@ -26,11 +26,20 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "SETTLING", 0.0)
 
 
+WAITED = 120
+"""Seconds after which what is waited for is taken for something that does not come."""
+
+
 def wait_for(look: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + WAITED
     while not look():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def beating() -> list[threading.Thread]:
+    """The threads that hold places."""
+    return [thread for thread in threading.enumerate() if thread.name == "lease"]
 
 
 def test_the_second_one_is_told_of_the_first(elsewhere: Url, monkeypatch: pytest.MonkeyPatch):
@@ -62,25 +71,29 @@ def test_of_two_that_come_in_the_same_moment_one_is_let_in(
 ):
     if left:
         (memory / NAME).write_bytes(left)
-    both_looked, both_left = threading.Barrier(2), threading.Barrier(2)
+    both_looked, both_wrote, both_left = (threading.Barrier(2, timeout=WAITED) for _ in range(3))
     own = leases._Lease._write
 
     def write(lease: leases._Lease) -> None:
         if threading.current_thread().name.startswith("comes"):
-            both_looked.wait(10)
+            both_looked.wait()
         own(lease)
+
+    def sleep(seconds: float) -> None:
+        if seconds == leases.SETTLING:  # which is long enough for the other one to write
+            both_wrote.wait()
 
     def come() -> str:
         try:
             with alone_at(memory, doing="a build"):
-                both_left.wait(10)
+                both_left.wait()
                 return "let in"
         except InputError as error:
-            both_left.wait(10)
+            both_left.wait()
             return str(error)
 
     monkeypatch.setattr(leases._Lease, "_write", write)
-    monkeypatch.setattr(leases, "SETTLING", 0.5)
+    monkeypatch.setattr(leases, "time", SimpleNamespace(sleep=sleep, strftime=time.strftime))
     with ThreadPoolExecutor(2, thread_name_prefix="comes") as pool:
         told = sorted(one.result() for one in [pool.submit(come) for _ in range(2)])
     assert told[0] == "let in"
@@ -103,12 +116,22 @@ def test_what_a_killed_process_left_is_taken_over(memory: Url):
     ]
 
 
-def test_who_has_lost_the_place_writes_no_more(memory: Url):
+def test_who_has_lost_the_place_writes_no_more(memory: Url, monkeypatch: pytest.MonkeyPatch):
+    own, beats = leases._Lease._look, []
+
+    def look(lease: leases._Lease) -> None:
+        if threading.current_thread() in beating():
+            beats.append(lease)
+            if len(beats) == 3:  # not between a look and the writing after it
+                (memory / NAME).write_bytes(LEFT)
+        own(lease)
+
+    monkeypatch.setattr(leases._Lease, "_look", look)
     with alone_at(memory, doing="a training") as require_alone:
-        (memory / NAME).write_bytes(LEFT)
+        wait_for(lambda: not beating())
         with pytest.raises(InputError, match="a training by process 7 on elsewhere has taken the"):
             require_alone()
-        time.sleep(0.1)
+    assert len(beats) == 3
     assert (memory / NAME).read_bytes() == LEFT
 
 
