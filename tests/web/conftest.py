@@ -44,7 +44,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
             input=json.dumps(given),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
@@ -124,6 +124,6 @@ def browser(camera_file: Path) -> Iterator[Any]:
         f"--use-file-for-fake-video-capture={camera_file}",
     ]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=words)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=words, timeout=120_000)
         yield browser
         browser.close()

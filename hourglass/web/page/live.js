@@ -83,7 +83,8 @@ const live = (() => {
     const threshold = Number(document.getElementById("threshold").value);
     found.people.forEach((person) => drawPerson(canvas, person, state.skeleton, threshold));
     const now = performance.now();
-    times = [...times.filter((time) => now - time < COUNTED), now];
+    // The last one counts however long ago it was: a slow machine has a rate, too.
+    times = [...times.filter((time, at) => now - time < COUNTED || at === times.length - 1), now];
     const passed = now - times[0], rate = passed ? 1000 * (times.length - 1) / passed : 0;
     const people = found.people.length === 1 ? "1 person" : `${found.people.length} people`;
     counter.textContent = `${rate.toFixed(1)} frames per second, ${people}`;
