@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from hourglass.core.errors import InputError
+from hourglass.core.files import folder_aside
 
 PACKAGE, HELPER = "@litertjs/core", "@litertjs/wasm-utils"
 
@@ -50,9 +51,24 @@ def find_runtime(folder: Path | None = None) -> Path:
         return folder
     cache = cache_folder()
     if not is_whole(cache):
-        _fetch(cache)
-        _require_whole(cache)
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with folder_aside(cache) as temporary:
+            fetched = temporary / cache.name
+            _fetch(fetched)
+            _require_whole(fetched)
+            _put(fetched, cache)
     return cache
+
+
+def _put(fetched: Path, cache: Path) -> None:
+    """Gives what was fetched its place, unless another process was sooner."""
+    if cache.exists() and not is_whole(cache):
+        shutil.rmtree(cache, ignore_errors=True)
+    try:
+        fetched.rename(cache)
+    except OSError:
+        if not is_whole(cache):
+            raise
 
 
 def is_whole(folder: Path) -> bool:
@@ -77,7 +93,7 @@ def _fetch(cache: Path) -> None:
     )
     if npm is None:
         raise InputError(f"npm is not installed: {told}")
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.mkdir()
     words = ["install", "--prefix", str(cache), "--ignore-scripts", "--no-audit", "--no-fund"]
     try:
         done = subprocess.run(

@@ -236,6 +236,35 @@ def test_the_runtime_is_fetched_once(
     assert f"{PACKAGE}@{VERSION}" in calls[0]
 
 
+def test_a_runtime_that_two_fetch_at_once_is_whole(
+    npm_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One has it in its place while the other's npm still writes; a half of one is replaced."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache = litert_js.cache_folder()
+    places: list[Path] = []
+
+    def npm(words: list[str], **options: Any) -> Any:
+        import subprocess
+
+        place = Path(words[words.index("--prefix") + 1])
+        places.append(place)
+        if len(places) == 1:
+            (place / "half").touch()
+            assert find_runtime() == cache
+        shutil.copytree(npm_folder, place, dirs_exist_ok=True)
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(litert_js.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(litert_js.subprocess, "run", npm)
+    (cache / "node_modules").mkdir(parents=True)  # as a killed npm leaves it
+    assert find_runtime() == cache
+    assert litert_js.is_whole(cache)
+    assert not (cache / "half").exists()
+    assert len({cache, *places}) == 3
+    assert [path.name for path in cache.parent.iterdir()] == [cache.name]
+
+
 def test_without_npm_it_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(litert_js.shutil, "which", lambda name: None)
