@@ -53,6 +53,7 @@ const unreadable = (file) => new Error(`${file.name}: not a picture or film that
 class Moving {
   #fresh = null; // what the browser told of the newest frame
   #wake = () => {};
+  #again; // the timer that offers a frame again which could not be drawn
   #closed = false;
 
   constructor(video, name, kind) {
@@ -77,6 +78,7 @@ class Moving {
   }
 
   #offer(fresh) {
+    clearTimeout(this.#again); // a newer frame has come: the older one's time must not follow it
     this.#fresh = fresh;
     this.#wake();
   }
@@ -111,7 +113,7 @@ class Moving {
     context.clearRect(0, 0, width, height);
     context.drawImage(this.video, 0, 0);
     if (isDrawn(context, 1, 1) || isDrawn(context, width, height)) return true;
-    setTimeout(() => this.#offer(this.#fresh ?? fresh), DRAWN_AGAIN);
+    this.#again = setTimeout(() => this.#offer(fresh), DRAWN_AGAIN);
     return false;
   }
 
