@@ -786,6 +786,9 @@ def write_coco(source: Source) -> Path:
 
 def test_a_coco_file_is_split_and_kept_whole(source: Source, tmp_path: Path):
     path, output = write_coco(source), tmp_path / "out"
+    moved = source.read("train")[1]["image"]
+    (source.images / "val2017").mkdir()
+    (source.images / moved).rename(source.images / "val2017" / moved)
     options = ["--annotations", str(path), "--output", str(output)]  # images/ lies beside
     shards = ["--train-shards", "2", "--val-shards", "1"]
     result = CliRunner().invoke(main, [*options, *shards, "--val-share", "0.2"])
@@ -801,6 +804,7 @@ def test_a_coco_file_is_split_and_kept_whole(source: Source, tmp_path: Path):
     assert sum(map(len, people.values())) == TRAIN
     names = {split: {one.filename for one in group} for split, group in people.items()}
     assert not names["train"] & names["validation"]
+    assert f"val2017/{moved}" in names["train"] | names["validation"]
     assert len(names["validation"]) == round(0.2 * (TRAIN - 1))
     for one in people["train"] + people["validation"]:
         number = round(one.area - 100.5)

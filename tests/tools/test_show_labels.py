@@ -53,6 +53,14 @@ def test_a_sheet_is_written(folder: Path):
     assert len(np.unique(read_picture(folder / "sheet.png"))) > 20
 
 
+def test_a_sheet_shows_pictures_that_lie_in_folders(folder: Path):
+    (folder / "images").rename(folder / "train2017")
+    result = run(folder)
+    assert result.exit_code == 0, result.output
+    assert "3 people, 3 of them in" in result.output
+    assert len(np.unique(read_picture(folder / "sheet.png"))) > 20
+
+
 def test_a_sheet_is_not_overwritten_unasked(folder: Path):
     run(folder)
     result = run(folder)

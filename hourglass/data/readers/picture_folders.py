@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,18 @@ from hourglass.core.errors import InputError
 from hourglass.core.storage import Place, Url
 from hourglass.data.readers.label_set import Labels
 
+OF_LABELS = "annotations"
+"""What COCO calls the folder of its labels, beside those of its pictures."""
+
 
 def find_images(labels: Labels, path: Path) -> Path:
     """The folder of the pictures, where the user does not say.
 
     It is the one that the labels' file names, or `images` beside the annotations or their folder,
     or the annotations' own folder, or the one above: the first that has pictures with labels, or
-    else the first whose folders have some, as those of COCO's `train2017` and `val2017` do.
+    else the first whose folders have some, as COCO's `train2017` and `val2017` have. Of the folders
+    above only that is looked into which holds COCO's `annotations`: what lies beside another folder
+    may be other sets, whose pictures often have the same names.
 
     Args:
         labels: As read from `path`.
@@ -25,14 +31,16 @@ def find_images(labels: Labels, path: Path) -> Path:
     Raises:
         ValueError: If none has.
     """
-    folder = path if path.is_dir() else path.parent
-    places = [labels.images, folder / "images", folder.parent / "images", folder, folder.parent]
-    there = [place for place in places if place and place.is_dir()]
-    names = [person.filename for people in labels.people.values() for person in people]
-    for place in there:
+    # Absolute, since `.` has no folder above; not resolved, since pictures may lie beside a link.
+    folder = Path(os.path.abspath(path if path.is_dir() else path.parent))
+    above = folder.parent
+    places = [labels.images, folder / "images", above / "images", folder]
+    people = (person for group in labels.people.values() for person in group)
+    names = list(dict.fromkeys(person.filename for person in people))
+    for place in filter(None, [*places, above]):
         if any((place / name).is_file() for name in names):
             return place
-    for place in there:
+    for place in filter(None, [*places, above] if folder.name == OF_LABELS else places):
         if not _files_in_folders(place).keys().isdisjoint(names):
             return place
     raise InputError(
@@ -44,7 +52,8 @@ def find_images(labels: Labels, path: Path) -> Path:
 def with_folders(labels: Labels, images: Place) -> Labels:
     """Labels whose pictures' names begin with the folder of `images` that they lie in.
 
-    Names that are right as they are stay, and so do those of pictures that are nowhere.
+    Names that are right as they are stay, and so do those of pictures that are nowhere or that show
+    nobody with labels.
 
     Args:
         labels: As read.
@@ -61,7 +70,7 @@ def with_folders(labels: Labels, images: Place) -> Labels:
     found = _files_in_folders(images)
     full = {
         name: f"{_only(name, found[name], images)}/{name}"
-        for name in names | {area.filename for area in labels.ignored}
+        for name in names
         if name in found and not (images / name).is_file()
     }
     return replace(
@@ -81,11 +90,12 @@ def with_folders(labels: Labels, images: Place) -> Labels:
 def _files_in_folders(place: Path) -> dict[str, list[str]]:
     """The names of the files in a folder's folders, and which of those hold each.
 
-    Folders that cannot be read hold nothing.
+    Folders that cannot be read hold nothing, nor do hidden ones, where programs keep small copies.
     """
     found: dict[str, list[str]] = {}
     with contextlib.suppress(OSError):
-        for folder in sorted(one for one in place.iterdir() if one.is_dir()):
+        folders = sorted(one for one in place.iterdir() if one.is_dir())
+        for folder in (one for one in folders if not one.name.startswith(".")):
             with contextlib.suppress(OSError):
                 for file in folder.iterdir():
                     found.setdefault(file.name, []).append(folder.name)

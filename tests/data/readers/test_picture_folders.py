@@ -61,12 +61,37 @@ def test_pictures_that_are_elsewhere(tmp_path: Path):
         find_images(LABELS, path)
 
 
+def test_sets_beside_a_set_are_not_looked_into(tmp_path: Path):
+    path = touch(tmp_path, "set/labels.json", "other/2.jpg") / "set/labels.json"
+    for given in (path, path.parent):
+        with pytest.raises(ValueError, match=r"are not beside it"):
+            find_images(LABELS, given)
+
+
+def test_labels_that_are_named_from_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    touch(tmp_path, "coco/annotations/labels.json", "coco/val2017/2.jpg", "set/val/2.jpg")
+    for inside, expected in (("coco/annotations", "coco"), ("coco", "coco"), ("set", "set")):
+        monkeypatch.chdir(tmp_path / inside)
+        for given in (Path("labels.json"), Path()):
+            assert find_images(LABELS, given) == tmp_path / expected
+
+
+def test_hidden_folders_are_passed_over(tmp_path: Path):
+    touch(tmp_path, "labels.json", ".small/2.jpg")
+    with pytest.raises(ValueError, match=r"are not beside it"):
+        find_images(LABELS, tmp_path)
+    touch(tmp_path, "val/2.jpg")
+    assert names_of(with_folders(LABELS, tmp_path))["validation"] == ["val/2.jpg"]
+
+
 def test_names_get_the_folders_of_cocos_layout(tmp_path: Path):
-    touch(tmp_path, "train2017/0.jpg", "train2017/1.jpg", "val2017/2.jpg", "val2017/3.jpg")
+    touch(tmp_path, "train2017/0.jpg", "train2017/1.jpg", "val2017/2.jpg")
     labels = replace(
         LABELS,
         sizes={"0.jpg": (4, 3), "2.jpg": (8, 6)},
-        ignored=[IgnoredArea("3.jpg", (0, 0, 9, 9), None, True)],
+        ignored=[IgnoredArea("2.jpg", (0, 0, 9, 9), None, True)],
     )
     found = with_folders(labels, tmp_path)
     assert names_of(found) == {
@@ -74,7 +99,7 @@ def test_names_get_the_folders_of_cocos_layout(tmp_path: Path):
         "validation": ["val2017/2.jpg"],
     }
     assert found.sizes == {"train2017/0.jpg": (4, 3), "val2017/2.jpg": (8, 6)}
-    assert [area.filename for area in found.ignored] == ["val2017/3.jpg"]
+    assert [area.filename for area in found.ignored] == ["val2017/2.jpg"]
 
 
 def test_names_that_are_right_or_nowhere_stay(tmp_path: Path):
@@ -93,3 +118,9 @@ def test_a_picture_in_two_folders_is_refused(tmp_path: Path):
     touch(tmp_path, "large/2.jpg", "small/2.jpg")
     with pytest.raises(ValueError, match=r"2\.jpg is in large/ and in small/; .* --images"):
         with_folders(LABELS, tmp_path)
+
+
+def test_a_picture_of_nobody_may_be_in_two_folders(tmp_path: Path):
+    touch(tmp_path, "large/3.jpg", "small/3.jpg", "small/2.jpg")
+    labels = replace(LABELS, ignored=[IgnoredArea("3.jpg", (0, 0, 9, 9), None, True)])
+    assert names_of(with_folders(labels, tmp_path))["validation"] == ["small/2.jpg"]
