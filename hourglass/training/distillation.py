@@ -53,7 +53,7 @@ class Teacher:
     """A trained network that makes training targets of its own for every crop.
 
     It looks at crops of the size that it was trained or exported for: networks find much less at
-    other sizes. The student's crops are made as large, and the heatmaps as small as the student's.
+    other sizes. The student's crops are resized for it, and its heatmaps for the student.
 
     Args:
         path: Its model file or its export of heatmaps, of the same skeleton.
@@ -62,7 +62,7 @@ class Teacher:
         alone: Run on this process's rows alone, where several processes train together.
 
     Raises:
-        ValueError: If it is of another skeleton.
+        ValueError: If it cannot be loaded, gives no heatmaps, or is of another skeleton.
     """
 
     def __init__(
@@ -122,7 +122,17 @@ def _export(path: str | Path) -> tuple[Config, Heatmaps]:
 
 
 def resized(maps: np.ndarray, size: int) -> np.ndarray:
-    """Square maps of another size, a corner on a corner: (B, S, S, C) to (B, size, size, C)."""
+    """Square maps resized, with their corners at the same places of the picture.
+
+    So lie the grids of crops and heatmaps of any size (`core.geometry`): joints stay in place.
+
+    Args:
+        maps: (B, S, S, C) uint8 or float32.
+        size: Cells a side.
+
+    Returns:
+        (B, size, size, C) of the same dtype; `maps` itself if they have that size.
+    """
     batch, side, _, channels = maps.shape
     if side == size:
         return maps

@@ -68,9 +68,7 @@ def test_sets_beside_a_set_are_not_looked_into(tmp_path: Path):
             find_images(LABELS, given)
 
 
-def test_labels_that_are_named_from_where_they_lie(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_labels_that_are_named_from_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     touch(tmp_path, "coco/annotations/labels.json", "coco/val2017/2.jpg", "set/val/2.jpg")
     for inside, expected in (("coco/annotations", "coco"), ("coco", "coco"), ("set", "set")):
         monkeypatch.chdir(tmp_path / inside)
