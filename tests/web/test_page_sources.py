@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 FRAMES = """
 import { Film } from "./sources.js";
 const heard = [];
-const video = { videoWidth: 4, videoHeight: 3, play: async () => {}, pause() {} };
+const video = { videoWidth: 4, videoHeight: 3, pause() {} };
+let plays = 0;
+video.play = async () => { plays += 1; throw new Error("films may not begin by themselves"); };
 video.requestVideoFrameCallback = (tell) => heard.push(tell);
 const film = new Film(video, "film.webm", "film");
 const show = (mediaTime) => heard.shift()(0, { mediaTime, presentedFrames: 1 });
@@ -23,6 +27,10 @@ const grab = (fresh, alpha) => { lastPixel = alpha; return film.grab(canvas, fre
 const pause = () => new Promise((resolve) => setTimeout(resolve, 60));
 const told = [];
 """
+
+
+def test_a_film_is_started_and_may_be_kept_from_it(node: Any):
+    assert node(FRAMES + "await pause(); console.log(plays);") == 1
 
 
 def test_a_frame_that_was_not_drawn_is_offered_again(node: Any):
@@ -50,3 +58,27 @@ told.push(film.waiting());
 console.log(JSON.stringify(told));
 """
     assert node(FRAMES + script) == [2, None]
+
+
+CAMERA = """
+import { Camera } from "./sources.js";
+const getUserMedia = async () => { throw Object.assign(new Error("why"), { name: given.fault }); };
+const value = { mediaDevices: { getUserMedia } };
+Object.defineProperty(globalThis, "navigator", { value });
+Camera.open(given.id).catch((error) => console.log(JSON.stringify(error.message)));
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "camera", "told"),
+    [
+        ("NotAllowedError", None, "the camera was refused: allow it"),
+        ("NotFoundError", None, "no camera was found on this machine"),
+        ("OverconstrainedError", None, "no camera was found on this machine"),
+        ("OverconstrainedError", "front", "this camera is not there any more: choose another"),
+        ("NotReadableError", "front", "another program may be using it"),
+        ("AbortError", None, "the camera cannot be opened (why)"),
+    ],
+)
+def test_why_there_is_no_camera_is_told(node: Any, fault: str, camera: str | None, told: str):
+    assert told in node(CAMERA, {"fault": fault, "id": camera})
