@@ -6,6 +6,7 @@ import csv
 import gc
 import json
 import shutil
+import signal
 import struct
 import threading
 import time
@@ -502,7 +503,7 @@ def test_of_very_many_failures_the_first_are_told(error_of: Callable[..., str]):
 
 def test_few_of_many_pictures_are_in_memory(dot_finder: Runtime, monkeypatch: pytest.MonkeyPatch):
     # However slow it is to draw and to write them.
-    lock, alive, most = threading.Lock(), [0], [0]
+    lock, alive, most = threading.RLock(), [0], [0]  # one may go while another is counted
 
     def gone() -> None:
         with lock:
@@ -1167,6 +1168,30 @@ def test_ctrl_c_is_how_a_camera_ends(
     logger.remove(handler)
     assert done == Pass(0, [], interrupted=True)
     assert "interrupted\n" in lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_waits_until_a_frame_is_in_every_file(
+    film: Callable[..., Any], dot_finder: Runtime, number: signal.Signals
+):
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    film()
+    one: list[Found] = []
+    other: list[Found] = []
+
+    def take(found: Found) -> None:
+        one.append(found)
+        if len(one) == 3:
+            signal.raise_signal(number)
+        other.append(found)
+
+    how: dict[str, Any] = {"drawn": None, "look": Look(), "take": take}
+    done = predict_film(Path("film.mp4"), PoseEstimator(dot_finder), whole_picture, **how)
+    assert signal.signal(signal.SIGTERM, before) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    told = "film.mp4: interrupted after 3 frames, which are kept"
+    assert done == Pass(3, [told], interrupted=True)
+    assert len(one) == len(other) == 3
 
 
 def test_a_film_in_a_program(film: Callable[..., Any], dot_finder: Runtime):

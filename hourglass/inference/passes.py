@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,6 +41,14 @@ class Pass:
     interrupted: bool = False
 
     @contextlib.contextmanager
+    def frame(self) -> Iterator[None]:
+        """Counts a frame that the body keeps. Ctrl-C waits for the body's end, so that every file
+        has the frames that are counted, and no others."""
+        with _ctrl_c_waits():
+            yield
+            self.frames += 1
+
+    @contextlib.contextmanager
     def over(self, film: Reader) -> Iterator[None]:
         """Lets a failure, or Ctrl-C, end the frames that the body goes over: those before are kept.
 
@@ -61,6 +71,26 @@ class Pass:
             if not self.frames:
                 raise
             self.failures.append(str(error))
+
+
+@contextlib.contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Holds Ctrl-C, and the signal that is taken for it, back until the body has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    came: list[tuple[Any, ...]] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handled = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in handled:
+        signal.signal(number, lambda *received: came.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in handled.items():
+            signal.signal(number, handler)
+        for number, stack in came[:1]:
+            handled[number](number, stack)
 
 
 def over_films(sources: Sequence[Source], look: Callable[[Source], Pass]) -> Pass:
@@ -221,8 +251,8 @@ def predict_film(
         )
         with done.over(film):
             for one in seen:
-                take(one.found(film.name))
-                done.frames += 1
+                with done.frame():
+                    take(one.found(film.name))
                 if not canvas.draw(one):
                     break
                 progress.advance()

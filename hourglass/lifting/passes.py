@@ -242,9 +242,9 @@ def lift_film(
                 if steady:
                     bodies = steady(one, bodies)
                 lifted = Lifted(one.found(film.name), bodies)
-                take(lifted)
-                films.add(lifted)
-                done.frames += 1
+                with done.frame():
+                    take(lifted)
+                    films.add(lifted)
                 if panels:
                     panels.add(one, bodies)
                 progress.advance()
