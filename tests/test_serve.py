@@ -161,8 +161,9 @@ def test_an_upload_that_takes_too_long_ends(client: Any, monkeypatch: pytest.Mon
 def test_few_pictures_are_decoded_at_a_time_and_few_uploads_held(
     client: Any, png: bytes, monkeypatch: pytest.MonkeyPatch
 ):
-    """Each lasts until as many were refused as must be: nothing here depends on the clock."""
-    refused, lock = threading.Semaphore(0), threading.Lock()
+    """Each lasts until as many were refused as must be, and as many decoded at once as may be:
+    nothing here depends on the clock."""
+    refused, crowded, lock = threading.Event(), threading.Event(), threading.Lock()
     now, most = 0, 0
     extra = 5
 
@@ -171,8 +172,10 @@ def test_few_pictures_are_decoded_at_a_time_and_few_uploads_held(
         with lock:
             now += 1
             most = max(most, now)
-        assert refused.acquire(timeout=60)
-        refused.release()
+            if most == LOOKED_AT_ONCE:
+                crowded.set()
+        assert refused.wait(60)
+        assert crowded.wait(60)
         with lock:
             now -= 1
         return Found("a.png", 96, 88, [])
@@ -185,7 +188,7 @@ def test_few_pictures_are_decoded_at_a_time_and_few_uploads_held(
             with lock:
                 refusals.append(answer)
                 if len(refusals) == extra:
-                    refused.release()
+                    refused.set()
         return answer
 
     refusals: list[Any] = []
@@ -360,19 +363,22 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, error_of: Ca
 
 # In a browser.
 
+PATIENCE = 120_000
+"""Milliseconds after which a browser is taken for hung."""
+
 
 @pytest.fixture
 def address(dot_finder: Runtime) -> Iterator[str]:
     import uvicorn
 
-    port = free_port()
     app = make_app(PoseEstimator(dot_finder))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
+        assert thread.is_alive()
         time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(10)
 
@@ -402,9 +408,13 @@ def test_a_dropped_picture_shows_its_skeleton_and_gives_its_json(
     from playwright.sync_api import expect, sync_playwright
 
     person, picture = dotted_person(0)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
+        )
         page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
         faults: list[str] = []
         page.on("pageerror", lambda fault: faults.append(str(fault)))
         page.goto(address)
