@@ -161,12 +161,12 @@ def test_what_one_may_not_see_is_told_in_a_line(
     import s3fs
 
     # From the next request on, moto asks for real permissions, which nobody has.
-    requests.post(f"{s3_endpoint}/moto-api/reset-auth", data="0", timeout=5)
+    requests.post(f"{s3_endpoint}/moto-api/reset-auth", data="0", timeout=60)
     try:
         with pytest.raises(StorageError) as error:
             (s3 / "x").read_bytes()
     finally:
-        requests.post(f"{s3_endpoint}/moto-api/reset-auth", data="10000000", timeout=5)
+        requests.post(f"{s3_endpoint}/moto-api/reset-auth", data="10000000", timeout=60)
         s3fs.S3FileSystem.clear_instance_cache()
     assert str(error.value) == (
         f"{s3 / 'x'}: access denied (403): no credentials, or they do not allow this"
