@@ -35,7 +35,7 @@ from hourglass.inference.tracking import following_box
 from hourglass.media.video import Frame
 from hourglass.modelfiles.runtimes import Runtime
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds to wait for a thread that has nothing left to do: far more than it ever takes."""
 
 
@@ -43,7 +43,8 @@ PATIENCE = 20.0
 def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    gc.collect()
+    if set(threading.enumerate()) - before:
+        gc.collect()
     for thread in set(threading.enumerate()) - before:
         thread.join(PATIENCE)
         assert not thread.is_alive(), thread
@@ -110,7 +111,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.read_so_far, self.alive, self.most_alive = 0, 0, 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a picture may go while one is counted
 
     pixels = 600
 
