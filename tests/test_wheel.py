@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import venv
 import zipfile
@@ -233,7 +232,7 @@ def test_what_needs_tensorflow_says_so_without_it(predict_only: Environment, tmp
     process = predict_only.start("hourglass-predict", PHOTOGRAPH, "--model", model, folder=tmp_path)
     out, err = process.communicate()
     assert (process.returncode, out) == (1, "")
-    assert err == (
+    assert err.endswith(
         f"Error: {model}: to run it, TensorFlow and Keras are needed: pip install hourglass-pose; "
         "a LiteRT file (hourglass.export --format litert) runs without\n"
     )
@@ -257,12 +256,12 @@ def server(predict_only: Environment, tmp_path: Path) -> Iterator[str]:
 
 def wait_for(answers: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Waits until a server answers, which a slow machine takes a while to do."""
-    for _ in range(600):
+    for _ in range(6000):
         assert process.poll() is None, process.communicate()
         try:
             answers()
             return
-        except urllib.error.URLError:
+        except OSError:
             time.sleep(0.1)
     raise AssertionError("the server does not answer")
 
