@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import re
+import threading
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
@@ -47,6 +48,9 @@ LOCKS = 256
 _FILES, _NEW, _NOTES, _USERS = "files", "new", "notes", "users"
 _LOCK, _LOCKS = "lock", "locks"
 _SEPARATOR = re.escape(os.sep)
+
+_beginning = threading.Lock()
+"""Of threads that begin in the same moment one makes the program's list."""
 
 
 def local_copy(given: str | Path | Url) -> Path:
@@ -151,7 +155,8 @@ class _Copies:
         """The folder that the environment names."""
         root = _root()
         try:
-            return _Copies(root, _user(root, os.getpid())[0])
+            with _beginning:
+                return _Copies(root, _user(root, os.getpid())[0])
         except ImportError as error:
             raise InputError(
                 "copies of remote files need the package filelock: pip install filelock"

@@ -193,13 +193,14 @@ def test_lists_and_locks_of_programs_that_ended_go_when_another_begins(files: Ur
         other.communicate()
 
 
-def test_threads_share_one_fetching(files: Url, fetched: list[str]):
+def test_threads_share_one_fetching(files: Url, fetched: list[str], url_cache: Path):
     threads = [threading.Thread(target=local_copy, args=[files / "a"]) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert fetched == ["a"]
+    assert len(list((url_cache / "users").glob("*.txt"))) == 1
 
 
 def test_locks_do_not_grow_with_the_copies(
