@@ -20,6 +20,12 @@ from hourglass.networks.folding import WALK, CannotFoldError, folded
 from hourglass.networks.hourglass import build_network
 
 
+@pytest.fixture(autouse=True)
+def _same_layers() -> None:
+    """Layers start with the same weights whenever the tests run."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(scope="module")
 def trained() -> Callable[[keras.Model], keras.Model]:
     """Gives every BatchNorm statistics, scales and offsets as of a training."""

@@ -17,6 +17,12 @@ from hourglass.networks.shifts import (
 )
 
 
+@pytest.fixture(autouse=True)
+def _same_layers() -> None:
+    """Layers start with the same weights whenever the tests run."""
+    keras.utils.set_random_seed(0)
+
+
 def batch(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
 
