@@ -574,7 +574,7 @@ def test_the_way_from_a_picture_to_a_pose_starts_without_tensorflow():
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
+    assert (ran.returncode, ran.stdout.strip()) == (0, "[]"), ran.stderr
 
 
 @pytest.mark.parametrize("path", files("hourglass") + files("tools"), ids=name_of)
