@@ -32,9 +32,20 @@ from hourglass.data.shards import shard_name
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# Ray ends tasks where the machine's memory is short, whoever takes it.
+os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in its background so, and the tests of Ctrl-C would wait in vain.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_line_by_the_clock() -> Iterator[None]:
+    """Work that takes long on a busy machine logs no lines that a test does not expect."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hourglass.core.progress.SECONDS_BETWEEN_LINES", float("inf"))
+        yield
 
 
 @pytest.fixture(scope="session")
