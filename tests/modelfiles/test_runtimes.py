@@ -63,8 +63,9 @@ def test_a_keras_file_gives_the_last_stacks_heatmaps(path: Path, network: Any):
     assert isinstance(heatmaps, np.ndarray)
     assert heatmaps.dtype == np.float32
     assert heatmaps.shape == (5, 4, 4, 16)
-    np.testing.assert_allclose(heatmaps, outputs[:, -1], rtol=1e-5)
-    np.testing.assert_allclose(runtime.heatmaps(images[2:3]), heatmaps[2:3], rtol=1e-5)
+    rounding = 1e-5 * np.abs(outputs).max()
+    np.testing.assert_allclose(heatmaps, outputs[:, -1], atol=rounding)
+    np.testing.assert_allclose(runtime.heatmaps(images[2:3]), heatmaps[2:3], atol=rounding)
 
 
 @pytest.mark.parametrize("name", ["model", "model.h5", "model.keras.zip", "saved_model.pb"])
@@ -171,7 +172,8 @@ def test_predict_runs_an_export_without_tensorflow_and_keras(
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.returncode == 0, ran.stderr
+    assert "Traceback" not in ran.stderr
     assert ran.stdout.splitlines()[-1].startswith("1 of 1 pictures done")
     assert (tmp_path / "photo_pose.jpg").is_file()
 

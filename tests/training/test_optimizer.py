@@ -48,7 +48,7 @@ def test_an_averaged_network_is_fitted_again_on_jax(scaling: str):
     """A step donates its state: of two variables that share an array JAX could donate one only."""
     command = [sys.executable, "-c", PROGRAM, scaling]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     assert ran.returncode == 0, ran.stderr
 
 
