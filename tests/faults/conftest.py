@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-PATIENCE = 600
-"""Seconds after which a process is taken for hung."""
+PATIENCE = 1800
+"""Seconds after which a process is taken for hung; a busy machine takes minutes to begin one."""
 
 LOOKS = 0.005
 """Seconds between two looks at a process that is to be killed."""
@@ -137,6 +137,20 @@ def finished(command: Callable[..., Group]) -> Callable[..., str]:
         return output
 
     return run
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """`wait_until(holds, process)`: waits until `holds()`, which must be before its end."""
+
+    def wait(holds: Callable[[], bool], process: Group) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "it hangs"
+            time.sleep(0.1)
+
+    return wait
 
 
 IMPORTED = (
@@ -289,7 +303,7 @@ def killed_at_random() -> Callable[..., int]:
             process = start()
             if still_runs_at(moments.uniform(*span), process):
                 process.kill()
-                process.communicate()
+                process.communicate(timeout=PATIENCE)
                 look()
                 done += 1
             else:

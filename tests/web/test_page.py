@@ -30,9 +30,6 @@ PATIENCE = 120_000  # ms
 
 FILM_RATE = 10
 
-LEAST_RATE = 5
-"""Frames per second that a core reaches which others use, too; quiet ones: `benchmarks.web`."""
-
 
 def two_people(number: int) -> np.ndarray:
     """Two people (240, 640, 3), of whom the left one goes to the right and back.
@@ -257,11 +254,14 @@ def test_one_of_two_cameras_is_chosen(browser: Any, address: str, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_camera_with_one_person_is_fast_enough(page: Page, tmp_path: Path):
-    found = frames_of_camera(page, tmp_path, least=30)[-20:]
-    rate = (len(found) - 1) / (found[-1]["time"] - found[0]["time"])
-    assert rate >= LEAST_RATE
-    assert [len(frame["people"]) for frame in found] == [1] * 20
+def test_one_person_is_found_in_every_frame_of_a_camera(page: Page, tmp_path: Path):
+    """How fast, `benchmarks.web` measures."""
+    found = frames_of_camera(page, tmp_path, least=30)
+    page.tab.get_by_role("button", name="Stop camera").click()
+    page.told("The camera is off")
+    assert [len(frame["people"]) for frame in found] == [1] * len(found)
+    times = [frame["time"] for frame in found]
+    assert times == sorted(set(times))
 
 
 def test_a_refused_camera_is_told(page: Page):

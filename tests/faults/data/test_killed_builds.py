@@ -104,7 +104,11 @@ def test_a_builder_killed_at_random_moments_loses_nothing(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_builder_that_is_asked_to_stop_does(
-    number: signal.Signals, labels: Path, tmp_path: Path, command: Callable[..., Any]
+    number: signal.Signals,
+    labels: Path,
+    tmp_path: Path,
+    command: Callable[..., Any],
+    wait_until: Callable[..., None],
 ):
     pipe = labels / "images" / "train_0.jpg"
     data = pipe.read_bytes()
@@ -112,11 +116,9 @@ def test_a_builder_that_is_asked_to_stop_does(
     os.mkfifo(pipe)  # nobody writes into it: the build waits
     try:
         process = command(*arguments(labels, tmp_path / "out"))
-        deadline = time.monotonic() + 120
-        while not shards_in(tmp_path / "out") and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_until(lambda: bool(shards_in(tmp_path / "out")), process)
         process.send_signal(number)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=600)
     finally:
         pipe.unlink()
         pipe.write_bytes(data)

@@ -6,7 +6,6 @@ import csv
 import json
 import shutil
 import signal
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,16 +150,13 @@ def test_a_training_that_is_asked_to_stop_says_how_to_go_on(
     tmp_path: Path,
     call: Callable[..., list[object]],
     command: Callable[..., Any],
+    wait_until: Callable[..., None],
 ):
     folder = tmp_path / "models" / "stopped"
     process = command(*call("stopped", epochs=10_000))
-    deadline = time.monotonic() + 300
-    while not (folder / LAST).exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "it hangs"
-        time.sleep(0.1)
+    wait_until((folder / LAST).exists, process)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 130, output
     assert output.splitlines()[-1] == (
         f"Stopped: finished epochs are kept in {folder}; the same command with --resume goes on"
