@@ -41,7 +41,8 @@ from hourglass.data.readers.labels import FORMATS
 @click.option(
     "--val-share",
     type=float,
-    help="Share of the pictures for validation, where the labels are not split already.",
+    help="Share of the pictures for validation, where the labels are not split already; 0 for "
+    "none: to train on beside other shards.",
 )
 @click.option(
     "--output",

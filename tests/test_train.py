@@ -35,6 +35,7 @@ from hourglass.core.presets import PRESETS, preset
 from hourglass.data.datasets import training_dataset
 from hourglass.data.loader import training_batches
 from hourglass.data.records import frame, to_example
+from hourglass.data.shards import MANIFEST
 from hourglass.modelfiles.keras_file import OPTIMIZER_MEMBER, TrainingState, load_model, read_config
 from hourglass.train import main
 from hourglass.training.callbacks.names import VALIDATION_LOSS
@@ -681,13 +682,15 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path
 def test_several_folders_train_together(
     shards: Path, write_shards: Callable[..., Any], tmp_path: Path
 ):
-    """13 and 4 people make 4 batches, of which each folder fills a half; 9 and 3 are validated."""
+    """13, 4 and 4 people make 5 batches, of which each folder fills a third; 9 and 3 are validated,
+    and of the last folder nobody."""
     write_shards(tmp_path / "more", "train", [4], first=40)
     write_shards(tmp_path / "more", "validation", [3], first=50)
+    write_shards(tmp_path / "taught", "train", [4], first=60)
+    (tmp_path / "taught" / MANIFEST).write_text('{"people": {"train": 4}}')
     config = NANO.replace("train.epochs", 1)
-    done = train(
-        config, f"{shards}:1,{tmp_path}/more:1", folder=tmp_path / "run", board=tmp_path / "board"
-    )
+    data = f"{shards}:1,{tmp_path}/more:1,{tmp_path}/taught:1"
+    done = train(config, data, folder=tmp_path / "run", board=tmp_path / "board")
     assert done.state.epoch == 1
     (row,) = csv.DictReader((tmp_path / "run" / "history.csv").open())
     assert np.isfinite(float(row[PCKH]))

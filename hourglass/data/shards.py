@@ -15,14 +15,14 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from hourglass.core.copies import local_copies
+from hourglass.core.copies import local_copies, local_copy
 from hourglass.core.errors import InputError
 from hourglass.core.person import IgnoredArea
 from hourglass.core.skeleton import MPII, Skeleton
@@ -163,6 +163,42 @@ def find_skeleton(paths: list[str]) -> Skeleton:
                         "they are of, copy it along with them"
                     )
     return skeleton
+
+
+def is_without(folder: str, split: str) -> bool:
+    """Whether a folder's shards were built without people of a split, as its manifest says.
+
+    Args:
+        folder: Here or at a URL.
+        split: `train` or `validation`.
+
+    Raises:
+        ValueError: If the manifest cannot be read.
+        OSError: If one at a URL cannot be fetched.
+    """
+    manifest = place(folder) / MANIFEST
+    if isinstance(manifest, Url):
+        if not manifest.exists():
+            return False
+        manifest = local_copy(manifest)
+    people = _read_manifest(manifest).get("people")
+    return isinstance(people, dict) and split not in people
+
+
+def with_validation(folders: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The folders of shards, with their shares, that were built with people to validate on.
+
+    Raises:
+        ValueError: If there are none, or as `is_without`.
+        OSError: Likewise.
+    """
+    found = {name: share for name, share in folders.items() if not is_without(name, "validation")}
+    if not found:
+        raise InputError(
+            f"{', '.join(folders)}: built with --val-share 0, so that nobody is left to validate "
+            "on; name a folder with validation shards, too, or build again with --val-share 0.1"
+        )
+    return found
 
 
 def find_reaches(paths: list[str]) -> dict[str, float]:

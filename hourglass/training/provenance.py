@@ -20,7 +20,7 @@ from hourglass.core.errors import InputError
 from hourglass.core.files import read_text, write_file
 from hourglass.core.storage import Place, place
 from hourglass.data.mixture import parse_folders, split_pattern
-from hourglass.data.shards import find_shards, fingerprint
+from hourglass.data.shards import find_shards, fingerprint, is_without
 from hourglass.training.devices import Devices
 
 FILE = "data.json"
@@ -74,7 +74,11 @@ def provenance_of(folders: Mapping[str, float | None], *, steps: int) -> Provena
     """
     parts = []
     for folder, share in folders.items():
-        patterns = [split_pattern({folder: None}, split) for split in SPLITS]
+        patterns = [
+            split_pattern({folder: None}, split)
+            for split in SPLITS
+            if not is_without(folder, split)
+        ]
         shards = {
             os.path.basename(path): fingerprint(path)
             for pattern in patterns

@@ -25,7 +25,13 @@ from hourglass.data.batches import InputClock, steps_per_epoch
 from hourglass.data.crops import require_stored
 from hourglass.data.mixture import describe, split_pattern
 from hourglass.data.people import load_people
-from hourglass.data.shards import count_people, find_shards, find_skeleton, naming_damage
+from hourglass.data.shards import (
+    count_people,
+    find_shards,
+    find_skeleton,
+    naming_damage,
+    with_validation,
+)
 from hourglass.media.targets import make_folder
 from hourglass.modelfiles.keras_file import load_training
 from hourglass.modelfiles.metadata import TrainingState
@@ -96,7 +102,8 @@ class Session:
     ) -> None:
         _require_divisible(config.train.batch_size, devices)
         self._hooks = hooks or Hooks()
-        training, validation = (split_pattern(folders, one) for one in ("train", "validation"))
+        training = split_pattern(folders, "train")
+        validation = split_pattern(with_validation(folders), "validation")
         people = count_people(find_shards(training))
         require_stored(find_shards(training), config)
         self._shards = [*find_shards(training), *find_shards(validation)]

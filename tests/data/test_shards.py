@@ -27,8 +27,10 @@ from hourglass.data.shards import (
     find_shards,
     find_skeleton,
     fingerprint,
+    is_without,
     naming_damage,
     shard_name,
+    with_validation,
 )
 
 MakePerson = Callable[..., Person]
@@ -424,3 +426,15 @@ def test_a_manifest_that_says_no_areas_is_named(shard: Path, text: str):
     (shard.parent / MANIFEST).write_text(text)
     with pytest.raises(InputError, match=f"{MANIFEST}: 'ignored' is not a list of areas"):
         find_ignored([str(shard)])
+
+
+def test_folders_built_without_people_to_validate_on_are_known(tmp_path: Path):
+    for name, people in {"own": {"train": 4}, "both": {"train": 4, "validation": 1}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / MANIFEST).write_text(json.dumps({"people": people}))
+    own, both, unknown = (str(tmp_path / name) for name in ("own", "both", "unknown"))
+    assert is_without(own, "validation")
+    assert not is_without(own, "train")
+    assert with_validation({own: 0.2, both: 0.5, unknown: 0.3}) == {both: 0.5, unknown: 0.3}
+    with pytest.raises(InputError, match=f"^{re.escape(own)}: built with --val-share 0, so that"):
+        with_validation({own: None})

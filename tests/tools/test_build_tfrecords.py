@@ -47,7 +47,7 @@ from hourglass.data.augment import random_crop_matrices
 from hourglass.data.building.build import build
 from hourglass.data.building.regions import REACH
 from hourglass.data.records import SCHEMA_VERSION, parse_example
-from hourglass.data.shards import count_people, find_shards, read_records
+from hourglass.data.shards import count_people, find_shards, is_without, read_records
 from hourglass.media.pictures import decode_picture
 from tools.build_tfrecords import main
 
@@ -811,6 +811,14 @@ def test_a_coco_file_is_split_and_kept_whole(source: Source, tmp_path: Path):
         assert one.visibility.tolist() == [2, number % 3]
         assert one.box == (5, 5, 40 + number % 10, 30)
         assert one.scale == pytest.approx((40 + number % 10) / 200)
+
+
+def test_a_set_may_be_for_training_alone(source: Source, tmp_path: Path):
+    options = ["--annotations", str(write_coco(source)), "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(main, [*options, "--train-shards", "1", "--val-share", "0"])
+    assert counts(result) == (1, 0)
+    assert read_manifest(tmp_path / "out")["people"] == {"train": TRAIN}
+    assert is_without(str(tmp_path / "out"), "validation")
 
 
 def test_a_skeleton_may_be_given(source: Source, tmp_path: Path):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hourglass.core.errors import InputError
+from hourglass.data.shards import MANIFEST
 from hourglass.training.provenance import (
     FILE,
     Provenance,
@@ -49,6 +50,13 @@ def test_it_names_every_shard_and_its_folder(provenance: Provenance, both: dict[
         ],
         ["train_0001_of_0001.tfrecords", "validation_0001_of_0001.tfrecords"],
     ]
+
+
+def test_a_folder_may_have_nobody_to_validate_on(tmp_path: Path, write_shards: Callable[..., Any]):
+    write_shards(tmp_path, "train", [2])
+    (tmp_path / MANIFEST).write_text('{"people": {"train": 2}}')
+    (part,) = provenance_of({str(tmp_path): None}, steps=1).parts
+    assert list(part.shards) == ["train_0001_of_0001.tfrecords"]
 
 
 def test_it_comes_back_as_it_was_written(provenance: Provenance, tmp_path: Path):

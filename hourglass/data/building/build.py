@@ -105,7 +105,8 @@ def build(
         category: Of a COCO or YOLO set: the one to read; default: all.
         skeleton: Takes the place of the one that the labels bring: itself, a built-in one's name,
             or a JSON file.
-        val_share: Share of the pictures for validation, where the labels are not split already.
+        val_share: Share of the pictures for validation, where the labels are not split already; 0
+            for shards that are only trained on, beside others.
         train_shards: Number of training shards.
         val_shards: Number of validation shards.
         store: `whole` keeps pictures as they are; `crop` keeps what training can show of each
@@ -155,7 +156,7 @@ def build(
             bad_pictures=_known_bad(images, recipe.signatures, last),
             shards={},
             reach=None if store == "whole" else REACH,
-            ignored=ignored_of(labels.ignored, people["validation"]),
+            ignored=ignored_of(labels.ignored, people.get("validation", ())),
         )
         _require_people(people, manifest.bad_pictures)
         manifest = replace(manifest, shards=_verified(output, plans, manifest.bad_pictures, last))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -41,19 +42,19 @@ def read_labels(
         format: One of `FORMATS`.
         category: Of a COCO or YOLO set: the one to read.
         skeleton: Takes the place of the one that the labels bring.
-        val_share: Share of the pictures for validation, above 0 and below 1, where the labels are
-            not split already.
+        val_share: Share of the pictures for validation, below 1, where the labels are not split
+            already; 0 for none.
         seed: Decides which pictures those are.
 
     Returns:
-        People of `train` and `validation`.
+        People of `train` and `validation`; of `train` alone if `val_share` is 0.
 
     Raises:
         ValueError: If the labels cannot be found, told apart or read, or are not split and
             `val_share` is not given.
     """
-    if val_share is not None and not 0 < val_share < 1:
-        raise InputError(f"--val-share is {val_share:g}, it must be above 0 and below 1")
+    if val_share is not None and not 0 <= val_share < 1:
+        raise InputError(f"--val-share is {val_share:g}, it must be 0 or more, and below 1")
     labels = read_unsplit(path, kind=format, category=category, skeleton=skeleton)
     if WHOLE not in labels.people:
         if val_share is not None:
@@ -64,8 +65,10 @@ def read_labels(
     if val_share is None:
         raise InputError(
             f"{path}: holds no validation part (as validation.json or valid.json would be): "
-            "--val-share 0.1 takes a tenth of the pictures for it"
+            "--val-share 0.1 takes a tenth of the pictures for it, --val-share 0 none"
         )
+    if not val_share:
+        return replace(labels, people={"train": labels.people[WHOLE]})
     return split_by_picture(labels, share=val_share, seed=seed)
 
 

@@ -97,6 +97,14 @@ def test_one_file_is_split(tmp_path: Path, content: Any, as_folder: bool):
     )
 
 
+def test_nobody_need_be_left_to_validate_on(tmp_path: Path):
+    write(tmp_path, train=MPII_FILE)
+    assert "tenth of the pictures for it, --val-share 0 none" in refused(tmp_path)
+    people = read_labels(tmp_path, val_share=0.0).people
+    assert list(people) == ["train"]
+    assert len(people["train"]) == len(MPII_FILE)
+
+
 def test_two_files_that_are_split_themselves_are_no_parts(tmp_path: Path):
     for name in ("train", "val"):
         for split in ("train", "val"):
@@ -167,7 +175,7 @@ def test_other_files_and_options(tmp_path: Path):
     assert "annotations end in .json" in refused(tmp_path / "notes.txt")
     assert "format is 'x', it must be one of auto, mpii" in refused(tmp_path, format="x")
     assert "leave out --val-share" in refused(tmp_path, val_share=0.5)
-    assert "--val-share is 1, it must be above 0 and below 1" in refused(tmp_path, val_share=1.0)
+    assert "--val-share is 1, it must be 0 or more, and below 1" in refused(tmp_path, val_share=1.0)
     assert "labels of format mpii have no categories" in refused(tmp_path, category="x")
     assert "have MPII's 16 joints and no others" in refused(tmp_path, skeleton=COCO)
     assert read_labels(tmp_path, skeleton=MPII).skeleton is MPII
