@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 import numpy as np
+from loguru import logger
 
-from hourglass.console import command, force_option, quiet_stderr
+from hourglass.console import PATH, PLACE, command, force_option, quiet_stderr
 from hourglass.core.errors import InputError
 from hourglass.core.files import write_file
 from hourglass.core.pose import Box
@@ -19,21 +20,21 @@ from hourglass.core.progress import Progress
 from hourglass.core.storage import Place
 from hourglass.inference.detection import PeopleDetector
 from hourglass.inference.estimator import PoseEstimator, default_model
-from hourglass.inference.teaching import label_pictures
+from hourglass.inference.teaching import label_pictures, require_joints
 from hourglass.media.inputs import find_inputs
-from hourglass.media.targets import refuse_existing
+from hourglass.media.targets import make_folder, refuse_existing, require_folders
 
 
 @click.command()
-@click.option("--images", type=click.Path(path_type=Path), required=True, help="Their folder.")
+@click.option("--images", type=PATH, required=True, help="Their folder.")
 @click.option(
     "--model",
-    type=click.Path(path_type=Path),
+    type=PLACE,
     help="The teacher, any model file. [default: as hourglass.predict's]",
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("pseudo_labels/train.json"),
     show_default=True,
     help="File to write, in MPII's JSON layout.",
@@ -59,7 +60,7 @@ from hourglass.media.targets import refuse_existing
 @command
 def main(
     images: Path,
-    model: Path | None,
+    model: Place | None,
     output: Path,
     agreement: float,
     fewest: int,
@@ -69,15 +70,17 @@ def main(
 ) -> None:
     """Finds the people in pictures and labels them by a model, where it agrees with itself.
 
-    `python -m hourglass.build` makes shards of what is written; the labels count the less there,
-    the less the views agreed.
+    `python -m hourglass.build --val-share 0` makes shards of what is written, to train on beside
+    others; the labels count the less there, the less the views agreed.
     """
     refuse_existing([output], force)
-    found_there = find_inputs([str(images)], recursive=recursive).pictures
-    paths = [path for path in found_there if isinstance(path, Path)]
+    paths = _pictures_in(images, recursive=recursive)
+    make_folder(output.parent)
+    require_folders([output])
     model = model or default_model()
     with quiet_stderr():
         estimator = PoseEstimator.load(model)
+    require_joints(estimator.skeleton, fewest=fewest, model=model)
     detector = PeopleDetector()
 
     def locate(picture: np.ndarray, path: Place | None) -> list[Box]:
@@ -105,13 +108,26 @@ def main(
         click.echo(failure, err=True)
     if not found:
         raise InputError(f"{images}: nobody was found of whom {fewest} joints agree; none written")
-    output.parent.mkdir(parents=True, exist_ok=True)
     write_file(output, json.dumps(found) + "\n")
     joints = sum(sum(entry["joints_vis"]) for entry in found)
     click.echo(
         f"{len(found)} people with {joints} joints in {output}; {empty} of {len(paths)} pictures "
         f"show nobody who counts, {len(failures)} could not be read"
     )
+
+
+def _pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
+    """The pictures of a folder; films in it are told and left out."""
+    if not folder.is_dir():
+        raise InputError(f"--images {folder}: no such folder of pictures")
+    found = find_inputs([str(folder)], recursive=recursive)
+    if found.films:
+        logger.warning(
+            f"{folder}: {len(found.films)} films in it are left out, first {found.films[0]}"
+        )
+    if not found.pictures:
+        raise InputError(f"{folder}: no pictures in this folder")
+    return [path for path in found.pictures if isinstance(path, Path)]
 
 
 if __name__ == "__main__":

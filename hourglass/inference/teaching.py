@@ -17,7 +17,8 @@ import numpy as np
 from hourglass.core.errors import InputError
 from hourglass.core.geometry import box_to_crop
 from hourglass.core.pose import Box, Pose
-from hourglass.core.skeleton import MPII
+from hourglass.core.skeleton import MPII, Skeleton
+from hourglass.core.storage import Place
 from hourglass.inference.estimator import PoseEstimator
 from hourglass.inference.pipeline import Locate
 from hourglass.media.pictures import read_picture
@@ -109,6 +110,27 @@ def _mirrored(
     return points[:, MPII.flip_order], scores[:, MPII.flip_order]
 
 
+def require_joints(skeleton: Skeleton, *, fewest: int, model: Place) -> None:
+    """Refuses a teacher that could never label a person.
+
+    Args:
+        skeleton: The teacher's.
+        fewest: Joints of MPII's that a person must have.
+        model: The teacher's file, for the message.
+
+    Raises:
+        ValueError: If the teacher knows less joints of MPII's, by their names.
+    """
+    joints = len(skeleton.joints)
+    pose = Pose(np.zeros((joints, 2)), np.ones(joints), skeleton, box=(0, 0, 1, 1))
+    known = int((pose.to(MPII).scores > 0).sum())
+    if known < fewest:
+        raise InputError(
+            f"{model}: its skeleton {skeleton.name!r} has {known} of MPII's 16 joints, by their "
+            f"names, and {fewest} are needed (--fewest)"
+        )
+
+
 def to_entry(taught: Taught, *, image: str, source: str, most: float) -> dict[str, Any]:
     """A person as an entry of MPII's JSON layout.
 
@@ -171,6 +193,6 @@ def label_pictures(
         except InputError as error:
             yield error
             continue
-        name = str(path.relative_to(folder))
+        name = path.relative_to(folder).as_posix()
         entries = [to_entry(one, image=name, source=source, most=most) for one in people]
         yield [entry for entry in entries if sum(entry["joints_vis"]) >= fewest]

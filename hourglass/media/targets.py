@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -45,22 +46,29 @@ def make_folders(files: Iterable[Place | None]) -> None:
 
 
 def require_folders(files: Iterable[Place]) -> None:
-    """Refuses, before any work is done, files that are written at its end and have no folder.
+    """Refuses, before any work is done, files that cannot be written at its end.
 
     Raises:
-        ValueError: If there is no such folder; names the file.
+        ValueError: If there is no such folder, or it may not be written to; names the file.
     """
     for file in files:
         if isinstance(file, Path) and not file.parent.is_dir():
             raise InputError(f"{file}: cannot be written (there is no folder {file.parent})")
+        if isinstance(file, Path) and not os.access(file.parent, os.W_OK):
+            raise InputError(f"{file}: cannot be written (nor may anything in {file.parent})")
 
 
 def refuse_existing(paths: Iterable[Place | None], force: bool) -> None:
     """Keeps files from being overwritten; a pipe or a terminal holds nothing to be kept.
 
     Raises:
-        ValueError: If one is there; names the first.
+        ValueError: If one is there, or is a folder, which `force` does not overwrite; names the
+            first.
     """
+    paths = list(paths)
+    for path in paths:
+        if isinstance(path, Path) and path.is_dir():
+            raise InputError(f"{path}: is a folder, the name of a file to write is needed")
     there = [] if force else [path for path in paths if path and _holds_something(path)]
     if there:
         more = f", and {len(there) - 1} more" if len(there) > 1 else ""
@@ -68,7 +76,7 @@ def refuse_existing(paths: Iterable[Place | None], force: bool) -> None:
 
 
 def _holds_something(path: Place) -> bool:
-    return path.exists() if isinstance(path, Url) else path.is_file() or path.is_dir()
+    return path.exists() if isinstance(path, Url) else path.is_file()
 
 
 def refuse_shared(targets: Sequence[Place], inputs: Iterable[Source | None]) -> None:

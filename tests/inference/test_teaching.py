@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
+from hourglass.core.errors import InputError
 from hourglass.core.person import Person
 from hourglass.core.pose import Box
-from hourglass.core.skeleton import MPII
+from hourglass.core.skeleton import COCO, MPII, Skeleton
 from hourglass.data.readers import label_set, mpii_json
 from hourglass.inference.estimator import PoseEstimator
-from hourglass.inference.teaching import Taught, label_pictures, teach, to_entry
+from hourglass.inference.teaching import Taught, label_pictures, require_joints, teach, to_entry
 
 WHOLE = [(3.0, 0.0, 90.0, 88.0)]
 
@@ -178,3 +179,14 @@ def test_the_teacher_may_have_another_skeleton(dotted: tuple[Person, np.ndarray]
     limbs = [joint for pair in MPII.mirror_pairs for joint in pair if dotted[0].labelled[joint]]
     away = np.linalg.norm(found.points - dotted[0].points, axis=-1)
     assert away[limbs].max() < 0.5
+
+
+def test_a_teacher_of_other_joints_is_refused():
+    door = Skeleton("door", ("hinge", "left_hip", "handle"))
+    with pytest.raises(InputError) as refused:
+        require_joints(door, fewest=5, model=Path("doors.keras"))
+    assert str(refused.value) == (
+        "doors.keras: its skeleton 'door' has 1 of MPII's 16 joints, by their names, and 5 are "
+        "needed (--fewest)"
+    )
+    require_joints(COCO, fewest=12, model=Path("coco.keras"))

@@ -69,3 +69,27 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path, error_of: Callable
     assert "no pictures or films in this folder" in error_of(
         pseudo_label.main, "--images", tmp_path
     )
+
+
+def test_what_could_only_fail_at_the_end_is_told_before_the_work(
+    folder: Path, error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(PoseEstimator, "load", None)
+    for images in (folder / "nowhere", folder / "0.png"):
+        line = error_of(pseudo_label.main, "--images", images)
+        assert line == f"--images {images}: no such folder of pictures"
+    output = folder / "0.png" / "train.json"
+    line = error_of(pseudo_label.main, "--images", folder, "--output", output)
+    assert line == f"{output.parent}: cannot be written (File exists)"
+    line = error_of(pseudo_label.main, "--images", folder, "--output", folder, "--force")
+    assert line == f"{folder}: is a folder, the name of a file to write is needed"
+
+
+def test_films_are_left_out_and_told(folder: Path):
+    films = folder / "films"
+    films.mkdir()
+    (films / "a.mp4").write_bytes(b"")
+    arguments = ["--images", str(films), "--output", str(folder / "train.json")]
+    output = CliRunner().invoke(pseudo_label.main, arguments).output
+    assert f"WARNING {films}: 1 films in it are left out, first {films / 'a.mp4'}\n" in output
+    assert output.endswith(f"Error: {films}: no pictures in this folder\n")
