@@ -6,6 +6,7 @@ Every reader makes one; here they are split, joined, and left without those who 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -98,15 +99,44 @@ def joined(parts: dict[str, Labels]) -> Labels:
                 "the files of training and validation label different joints: "
                 f"{', '.join(first.skeleton.joints)}; and {', '.join(other.skeleton.joints)}"
             )
+    folders = [part.images for part in parts.values() if part.images]
+    images = Path(os.path.commonpath(folders)) if folders else None
+    parts = {split: _below(images, part) for split, part in parts.items()}
     return Labels(
         skeleton=first.skeleton,
         people={split: part.people[WHOLE] for split, part in parts.items()},
         notes=[note for part in parts.values() for note in part.notes],
         sizes={name: size for part in parts.values() for name, size in part.sizes.items()},
-        images=first.images,
+        images=images,
         frames={name: frame for part in parts.values() for name, frame in part.frames.items()},
         ignored=[area for part in parts.values() for area in part.ignored],
     )
+
+
+def renamed(labels: Labels, name: Callable[[str], str]) -> Labels:
+    """Labels whose pictures have other names.
+
+    Args:
+        labels: As read.
+        name: A picture's new name, for its old one.
+    """
+    return replace(
+        labels,
+        people={
+            split: [replace(one, filename=name(one.filename)) for one in people]
+            for split, people in labels.people.items()
+        },
+        sizes={name(old): size for old, size in labels.sizes.items()},
+        ignored=[replace(area, filename=name(area.filename)) for area in labels.ignored],
+    )
+
+
+def _below(images: Path | None, part: Labels) -> Labels:
+    """A part with its pictures' names below a folder around its own."""
+    if images is None or part.images is None or part.images == images:
+        return part
+    folder = part.images.relative_to(images).as_posix()
+    return renamed(part, lambda name: name if name in part.frames else f"{folder}/{name}")
 
 
 def write_frames(labels: Labels, images: Path) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from hourglass.core.errors import InputError
 from hourglass.core.storage import Place, Url
-from hourglass.data.readers.label_set import Labels
+from hourglass.data.readers.label_set import Labels, renamed
 
 OF_LABELS = "annotations"
 """What COCO calls the folder of its labels, beside those of its pictures."""
@@ -73,18 +72,7 @@ def with_folders(labels: Labels, images: Place) -> Labels:
         for name in names
         if name in found and not (images / name).is_file()
     }
-    return replace(
-        labels,
-        people={
-            split: [replace(one, filename=full.get(one.filename, one.filename)) for one in people]
-            for split, people in labels.people.items()
-        },
-        sizes={full.get(name, name): size for name, size in labels.sizes.items()},
-        ignored=[
-            replace(area, filename=full.get(area.filename, area.filename))
-            for area in labels.ignored
-        ],
-    )
+    return renamed(labels, lambda name: full.get(name, name))
 
 
 def _files_in_folders(place: Path) -> dict[str, list[str]]:

@@ -10,6 +10,7 @@ predicted instances are no labels.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections import Counter, defaultdict
@@ -36,6 +37,9 @@ SUFFIXES = (".slp", ".csv", ".h5", ".nwb")
 """Files that are read through the library without being asked to."""
 
 FRAME_NAME = "{film}_{frame:06d}.png"
+
+END = 2**20
+"""Bytes at a film's beginning, and at its end, by which it is told from others of its name."""
 
 
 def read(path: Path, *, skeleton: Skeleton | None = None) -> Labels:
@@ -142,6 +146,7 @@ class _Pictures:
     def __init__(self, loaded: Any, path: Path) -> None:
         self._path = path
         self._films = {id(film): number for number, film in enumerate(loaded.videos)}
+        self._marks: dict[str, str] = {}
         self.frames: dict[str, Callable[[], np.ndarray]] = {}
         self._check_rows(loaded)
         files = [
@@ -178,12 +183,23 @@ class _Pictures:
         if isinstance(film.filename, list):
             place = Path(self._place(film.filename[frame.frame_idx]))
             return place.relative_to(self.folder or "/").as_posix()
-        stem = Path(str(film.filename)).name.split(".")[0]
+        # Frames of several projects may be written to one folder.
+        stem = f"{Path(str(film.filename)).name.split('.')[0]}_{self._mark(str(film.filename))}"
         if len(self._films) > 1:
             stem = f"{stem}_{self._films[id(film)]}"
         name = FRAME_NAME.format(film=stem, frame=frame.frame_idx)
         self.frames[name] = lambda: self._pixels(frame)
         return name
+
+    def _mark(self, name: str) -> str:
+        """A film's own word, of what is in its file; of one that is not there, of its name."""
+        if name not in self._marks:
+            try:
+                content = _both_ends(Path(self._place(name)))
+            except OSError:
+                content = name.encode()
+            self._marks[name] = hashlib.sha256(content).hexdigest()[:8]
+        return self._marks[name]
 
     def _pixels(self, frame: Any) -> np.ndarray:
         try:
@@ -195,3 +211,13 @@ class _Pictures:
                 f"({reason})"
             ) from error
         return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def _both_ends(film: Path) -> bytes:
+    """Its length and its first and last bytes, which no two films share; the whole may be large."""
+    with film.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        first = file.read(END)
+        file.seek(max(size - END, 0))
+        return b"%d " % size + first + file.read(END)

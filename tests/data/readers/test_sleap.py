@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from PIL import Image
 
 from hourglass.data.readers import sleap
-from hourglass.data.readers.label_set import WHOLE
+from hourglass.data.readers.label_set import WHOLE, joined, write_frames
+from hourglass.media.pictures import read_picture
 
 sleap_io = pytest.importorskip("sleap_io")
 
@@ -74,11 +76,25 @@ def test_frames_inside_a_package_are_handed_out(project: Path):
     loaded.save(str(package), embed=True, verbose=False)
     labels = sleap.read(package)
     names = [person.filename for person in labels.people[WHOLE]]
-    assert names == ["labels_000000.png", "labels_000001.png"]
+    mark = hashlib.sha256(b"%d " % package.stat().st_size + 2 * package.read_bytes()).hexdigest()
+    assert names == [f"labels_{mark[:8]}_000000.png", f"labels_{mark[:8]}_000001.png"]
     assert labels.images is None
     picture = labels.frames[names[1]]()
     assert (picture.shape, picture.dtype) == ((120, 160, 3), np.uint8)
     assert picture[0, 0].tolist() == [1, 100, 200]
+
+
+def test_two_projects_of_one_name_keep_their_frames_apart(tmp_path: Path):
+    pictures = []
+    for number, name in enumerate(("one", "other")):
+        paths = write_pictures(tmp_path / name / "frames", 2)
+        Image.new("RGB", (160, 120), (number, 7, 7)).save(paths[0])
+        package = tmp_path / name / "labels.v001.pkg.slp"
+        make_labels(paths, labelled=1).save(str(package), embed=True, verbose=False)
+        labels = sleap.read(package)
+        assert write_frames(labels, tmp_path / "images") == 1
+        pictures.append(tmp_path / "images" / labels.people[WHOLE][0].filename)
+    assert [read_picture(path)[0, 0].tolist() for path in pictures] == [[0, 7, 7], [1, 7, 7]]
 
 
 def test_predicted_instances_and_single_points_are_left_out(tmp_path: Path):
@@ -98,6 +114,18 @@ def test_predicted_instances_and_single_points_are_left_out(tmp_path: Path):
         f"{path}: 1 instances are predicted, no labels: left out",
         f"{path}: 1 instances have no two visible points: left out",
     ]
+
+
+def test_projects_for_training_and_validation_may_have_folders_of_their_own(tmp_path: Path):
+    parts = {}
+    for split in ("train", "validation"):
+        path = tmp_path / f"{split}.slp"
+        make_labels(write_pictures(tmp_path / "frames" / split, 2)).save(str(path))
+        parts[split] = sleap.read(path)
+    labels = joined(parts)
+    assert labels.images == (tmp_path / "frames").resolve()
+    for split, people in labels.people.items():
+        assert [one.filename for one in people] == [f"{split}/img0.png", f"{split}/img1.png"]
 
 
 DEEPLABCUT = """scorer,me,me,me,me
