@@ -128,15 +128,15 @@ def main(
         choices.refuse_of_lifter(model, input_size, batch, calibrate, data, outputs != HEATMAPS)
         _export_lifter(model, kind, output=output, quantize=quantize, force=force)
         return
+    chosen = choices.Choices(kind, outputs, batch, quantize, calibrate, input_size)
+    output = choices.free_output(model, output, kind, force=force)
     with quiet_stderr():
         from hourglass.exporting.formats import export_model, require_joints
         from hourglass.exporting.parity import compare, format_parity
         from hourglass.modelfiles.keras_file import read_config
 
-        chosen = choices.Choices(kind, outputs, batch, quantize, calibrate, input_size)
-        output, copy = output or choices.default_output(model, kind), local_copy(model)
-        if data:
-            # Before the export is written.
+        copy = local_copy(model)
+        if data:  # before the export is written
             require_joints(read_config(copy), data, option="--data")
         export_model(copy, output, chosen, force=force)
     logger.info(f"{output} written, now it runs beside {model}")

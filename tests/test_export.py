@@ -471,7 +471,7 @@ def test_a_failed_export_leaves_everything_as_it_was(
             "--format saved-model --output a.onnx",
             "--output a.onnx: the name of a saved-model export",
         ),
-        ("--format onnx --output none/a.onnx", "--output none/a.onnx: cannot be written"),
+        ("--format onnx --output none/a.onnx", "--output none/a.onnx: there is no folder none"),
         ("--format onnx --model micro.tflite", "micro.tflite: only a .keras file can be exported"),
         ("--format onnx --model none.keras", "none.keras: no such model file"),
         ("--format onnx --batch 0", "Invalid value for '--batch'"),
@@ -486,6 +486,18 @@ def test_wrong_arguments_are_told_in_one_line(
     given = () if "--model" in words else ("--model", model)
     assert error_of(main, *given, *words).startswith(error)
     assert sorted(path.name for path in Path().iterdir()) == ["micro.keras"]
+
+
+def test_what_names_alone_tell_is_told_before_anything_is_loaded(
+    error_of: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "hourglass.exporting.formats", None)
+    for words, told in {
+        "--format litert --quantize int8": "--quantize int8 needs --calibrate",
+        "--format onnx --output none/a.onnx": "--output none/a.onnx: there is no folder none",
+        "--format onnx --model a.tflite": "a.tflite: only a .keras file can be exported",
+    }.items():
+        assert error_of(main, *words.split()).startswith(told)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,25 @@ def on_this_machine(output: Place) -> Path:
     return output
 
 
+def free_output(model: Place, output: Place | None, kind: str, *, force: bool) -> Place:
+    """Where an export goes, checked by names alone, before anything is loaded.
+
+    Args:
+        model: The model's file.
+        output: Where the user wants it; None for `default_output`.
+        kind: Its format.
+        force: Replace what is there.
+
+    Raises:
+        ValueError: If the model is an export itself, or as `require_free`.
+    """
+    if model.suffix != SUFFIX:
+        raise InputError(f"{model}: only a {SUFFIX} file can be exported")
+    output = output or default_output(model, kind)
+    require_free(output, kind, force=force)
+    return output
+
+
 def require_free(output: Place, kind: str, *, force: bool) -> None:
     """Checks that an export may be written.
 
@@ -134,8 +153,10 @@ def require_free(output: Place, kind: str, *, force: bool) -> None:
         right, allowed = output.suffix == ENDINGS[kind], f"end in {ENDINGS[kind]}"
     if not right:
         raise InputError(f"--output {output}: the name of a {kind} export must {allowed}")
-    if isinstance(output, Path) and not _is_open(output.parent):
-        raise InputError(f"--output {output}: cannot be written, {output.parent} is no open folder")
+    if isinstance(output, Path) and not output.parent.is_dir():
+        raise InputError(f"--output {output}: there is no folder {output.parent}")
+    if isinstance(output, Path) and not os.access(output.parent, os.W_OK):
+        raise InputError(f"--output {output}: {output.parent} may not be written to")
     if not output.exists():
         return
     replaceable = (output / GRAPH_FILE).is_file() if kind == SAVED_MODEL else output.is_file()
@@ -143,7 +164,3 @@ def require_free(output: Place, kind: str, *, force: bool) -> None:
         raise InputError(f"--output {output}: exists and is no {kind} export; name another")
     if not force:
         raise InputError(f"--output {output}: exists; replace it with --force, or name another")
-
-
-def _is_open(folder: Path) -> bool:
-    return folder.is_dir() and os.access(folder, os.W_OK)

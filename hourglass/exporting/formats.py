@@ -33,12 +33,12 @@ from hourglass.exporting.choices import (
     ONNX,
     SAVED_MODEL,
     Choices,
-    require_free,
+    free_output,
 )
 from hourglass.exporting.pixels import with_quantised_pixels
 from hourglass.exporting.quantization import int8_content
 from hourglass.modelfiles.keras_file import load_model, read_calibrations
-from hourglass.modelfiles.metadata import HEATMAPS, SUFFIX, Metadata, to_texts
+from hourglass.modelfiles.metadata import HEATMAPS, Metadata, to_texts
 from hourglass.modelfiles.runtimes import EXTRA_FOLDER, GRAPH_FILE, SIGNATURE
 from hourglass.networks.decoding import decode_on_device
 from hourglass.networks.hourglass import last_stack
@@ -69,9 +69,7 @@ def export_model(model: Path, output: Place, choices: Choices, *, force: bool = 
             f"export needs KERAS_BACKEND=tensorflow, got {keras.backend.backend()!r}; the model "
             "file is the same for all"
         )
-    if model.suffix != SUFFIX:
-        raise InputError(f"{model}: only a {SUFFIX} file can be exported")
-    require_free(output, choices.format, force=force)
+    free_output(model, output, choices.format, force=force)
     take_memory_as_needed()
     network, config = load_model(model, input_size=choices.input_size)
     metadata = Metadata(config, read_calibrations(model), choices.outputs, choices.batch)
