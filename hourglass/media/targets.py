@@ -68,7 +68,7 @@ def refuse_existing(paths: Iterable[Place | None], force: bool) -> None:
     paths = list(paths)
     for path in paths:
         if isinstance(path, Path) and path.is_dir():
-            raise InputError(f"{path}: is a folder, the name of a file to write is needed")
+            raise InputError(f"{path}: cannot be written (Is a directory)")
     there = [] if force else [path for path in paths if path and _holds_something(path)]
     if there:
         more = f", and {len(there) - 1} more" if len(there) > 1 else ""

@@ -82,7 +82,7 @@ def test_what_could_only_fail_at_the_end_is_told_before_the_work(
     line = error_of(pseudo_label.main, "--images", folder, "--output", output)
     assert line == f"{output.parent}: cannot be written (File exists)"
     line = error_of(pseudo_label.main, "--images", folder, "--output", folder, "--force")
-    assert line == f"{folder}: is a folder, the name of a file to write is needed"
+    assert line == f"{folder}: cannot be written (Is a directory)"
 
 
 def test_films_are_left_out_and_told(folder: Path):
