@@ -297,7 +297,9 @@ def test_a_browser_plays_it(sounding: Callable[..., Path], tmp_path: Path):
         return [film.videoWidth, film.videoHeight, film.duration];
     }"""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000
+        )
         page = browser.new_page()
         for suffix, kind in ((".mp4", "video/mp4"), (".webm", "video/webm")):
             content = copied(source, tmp_path / f"out{suffix}", frames=25).read_bytes()
