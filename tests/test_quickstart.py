@@ -32,7 +32,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for long, short in {**SHORTER, **here}.items():
         (cell,) = [cell for cell in sources if long in cell.source]
         cell.source = cell.source.replace(long, short)
-    NotebookClient(notebook, timeout=500, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=1800, kernel_name="python3").execute()
     kinds = [output.output_type for cell in sources for output in cell.outputs]
     assert kinds.count("display_data") == 4
     printed = "".join(

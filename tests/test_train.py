@@ -120,7 +120,7 @@ def change(config: Config, **changes: Any) -> Config:
 def python(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Runs a script of its own, for what cannot happen in this process."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
 
 
 def events_of(board: Path) -> Any:
@@ -235,7 +235,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     finished = subprocess.Popen([sys.executable, "-c", ""])
     finished.wait()
     name = aside(folder / "last.keras").name
-    half = folder / name.replace(str(os.getpid()), str(finished.pid))
+    half = folder / name.replace(str(os.getpid()), str(finished.pid), 1)
     half.write_bytes(b"half a file")
     files._remove_left.cache_clear()
 

@@ -64,7 +64,7 @@ NAMES = [
     "validation_0001_of_0002.tfrecords",
     "validation_0002_of_0002.tfrecords",
 ]
-PATIENCE = 120
+PATIENCE = 600
 """Seconds after which another process is taken for hung."""
 
 Entry = dict[str, Any]
@@ -1264,11 +1264,11 @@ def test_an_address_at_which_nobody_listens_is_refused_at_once(
     def wait_for_minutes(**_: Any) -> None:
         raise AssertionError("Ray itself would wait for minutes")
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     monkeypatch.setattr(ray, "init", wait_for_minutes)
-    result = run(original, tmp_path / "out", "--ray-address", f"127.0.0.1:{port}")
+    with socket.socket() as bound:  # and nobody listens
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        result = run(original, tmp_path / "out", "--ray-address", f"127.0.0.1:{port}")
     assert_one_error(result, f"no Ray cluster answers at '127.0.0.1:{port}'")
 
 

@@ -47,7 +47,7 @@ def test_a_network_is_trained_and_evaluated_without_tensorflow(
     (tmp_path / "wanted.json").write_text(json.dumps(wanted))
     command = [sys.executable, "-c", PROGRAM, str(shards), str(tmp_path)]
     environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     assert ran.returncode == 0, ran.stderr
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {

@@ -78,7 +78,7 @@ def test_jax_and_tensorflow_see_the_same(
         env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=1800,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
@@ -119,7 +119,7 @@ np.save(out, network.predict(np.load(crops), batch_size=8, verbose=0))
         subprocess.run(
             [sys.executable, "-c", program, str(count), micro_file, tmp_path / "crops.npy", out],
             env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-            timeout=600,
+            timeout=1800,
             check=True,
         )
         results.append(np.load(out))
