@@ -25,6 +25,9 @@ from hourglass.core.storage import Url
 from hourglass.modelfiles import archive
 from hourglass.modelfiles.metadata import HEATMAPS, MEMBERS, SUFFIX, Metadata, from_texts
 
+SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+"""The folder of the models that come with the project."""
+
 EXTRA_FOLDER = "assets.extra"
 """Where TensorFlow keeps a SavedModel's files that are not its own."""
 
@@ -345,6 +348,9 @@ def load_export(path: str | Path | Url) -> ExportRuntime:
         return LiteRTRuntime(path)
     if (path / GRAPH_FILE).is_file():
         return SavedModelRuntime(path)
+    shipped = SHIPPED / f"{path}.tflite"
+    if shipped.is_file():
+        raise InputError(f"{path}: no such model file; {shipped} is the one that is shipped")
     raise InputError(
         f"{path}: not a model file, its name must end in .keras, .onnx or .tflite, or it must be a "
         "SavedModel's folder"

@@ -75,6 +75,11 @@ def test_another_ending_is_refused(tmp_path: Path, name: str):
         load_runtime(tmp_path / name)
 
 
+def test_a_shipped_model_s_name_alone_tells_its_file():
+    with pytest.raises(ValueError, match=r"^nano: no such model file; \S+/weights/nano\.tflite is"):
+        load_runtime("nano")
+
+
 def test_a_bad_keras_file_is_named(tmp_path: Path):
     with pytest.raises(ValueError, match=r"none\.keras: no such model file"):
         load_runtime(str(tmp_path / "none.keras"))
