@@ -348,8 +348,8 @@ def load_export(path: str | Path | Url) -> ExportRuntime:
         return LiteRTRuntime(path)
     if (path / GRAPH_FILE).is_file():
         return SavedModelRuntime(path)
-    shipped = SHIPPED / f"{path}.tflite"
-    if shipped.is_file():
+    shipped = SHIPPED / f"{path.name}.tflite"
+    if shipped.is_file() and not path.exists():
         raise InputError(f"{path}: no such model file; {shipped} is the one that is shipped")
     raise InputError(
         f"{path}: not a model file, its name must end in .keras, .onnx or .tflite, or it must be a "

@@ -192,7 +192,7 @@ class _Pictures:
         return name
 
     def _mark(self, name: str) -> str:
-        """A film's own word, of what is in its file; of one that is not there, of its name."""
+        """Tells a film from others of its name by what is in its file, or by its path without one."""
         if name not in self._marks:
             try:
                 content = _both_ends(Path(self._place(name)))
