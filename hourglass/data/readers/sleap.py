@@ -192,7 +192,7 @@ class _Pictures:
         return name
 
     def _mark(self, name: str) -> str:
-        """Tells a film from others of its name by its content, or by its path if it is not there."""
+        """Tells a film from others of its name by its content, or by its path without one."""
         if name not in self._marks:
             try:
                 content = _both_ends(Path(self._place(name)))
