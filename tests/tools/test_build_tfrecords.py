@@ -1200,7 +1200,7 @@ def test_a_missing_annotation_file_is_one_line(source: Source, tmp_path: Path):
     result = run(source, tmp_path / "out")
     assert result.output == (
         f"Error: {source.annotations}: holds no validation part (as validation.json or valid.json "
-        "would be): --val-share 0.1 takes a tenth of the pictures for it\n"
+        "would be): --val-share 0.1 takes a tenth of the pictures for it, --val-share 0 none\n"
     )
     (source.annotations / "train.json").unlink()
     result = run(source, tmp_path / "out")
