@@ -25,7 +25,7 @@ from hourglass.core.storage import Url
 from hourglass.modelfiles import archive
 from hourglass.modelfiles.metadata import HEATMAPS, MEMBERS, SUFFIX, Metadata, from_texts
 
-SHIPPED = Path(__file__).resolve().parents[1] / "weights"
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 """The folder of the models that come with the project."""
 
 EXTRA_FOLDER = "assets.extra"
@@ -348,7 +348,7 @@ def load_export(path: str | Path | Url) -> ExportRuntime:
         return LiteRTRuntime(path)
     if (path / GRAPH_FILE).is_file():
         return SavedModelRuntime(path)
-    shipped = SHIPPED / f"{path.name}.tflite"
+    shipped = WEIGHTS / f"{path.name}.tflite"
     if shipped.is_file() and not path.exists():
         raise InputError(f"{path}: no such model file; {shipped} is the one that is shipped")
     raise InputError(
